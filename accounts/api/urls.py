@@ -1,0 +1,25 @@
+"""Paths of identities, below each of the API's roots."""
+
+from django.urls import path
+
+from accounts.api import key_views, schema, views
+
+__all__ = ["schema", "urlpatterns"]
+
+urlpatterns = [
+    path("auth/signup", views.SignUpView.as_view()),
+    path("register", views.RegisterView.as_view()),
+    path("auth/login", views.SignInView.as_view()),
+    path("login", views.LoginView.as_view()),
+    path("auth/refresh", views.RefreshView.as_view()),
+    path("auth/logout", views.SignOutView.as_view()),
+    path("auth/logout-all", views.SignOutEverywhereView.as_view()),
+    path("auth/password/change", views.ChangePasswordView.as_view()),
+    path("auth/ws-ticket", views.WsTicketView.as_view()),
+    path("users/me", views.MeView.as_view()),
+    path("users/me/credentials", views.MyCredentialsView.as_view()),
+    path("sessions", key_views.SessionsView.as_view()),
+    path("sessions/<uuid:session_id>", key_views.SessionView.as_view()),
+    path("api-keys", key_views.ApiKeysView.as_view()),
+    path("api-keys/<uuid:key_id>", key_views.ApiKeyView.as_view()),
+]

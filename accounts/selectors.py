@@ -1,0 +1,64 @@
+"""What is known about users, their sessions and keys; each by owner."""
+
+import uuid
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import TypeVar
+
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
+
+from accounts.models import ApiKey, RefreshFamily, User
+from astrade.core.clock import EPOCH, to_us
+from astrade.core.errors import NotFound, TokenExpired
+
+KNOWN_USERS = 65_536  # entries of a process's cache, some 10 MiB
+Dated = TypeVar("Dated", ApiKey, RefreshFamily)
+
+
+@lru_cache(maxsize=KNOWN_USERS)
+def user_row_id(user_uuid: uuid.UUID) -> int:
+    """Row id of a user; neither ever changes, so a process asks once. Raises TokenExpired for nobody."""
+    row_id = User.objects.filter(uuid=user_uuid).values_list("pk", flat=True).first()
+    if row_id is None:
+        raise TokenExpired("The token's user doesn't exist")
+    return row_id
+
+
+def user_by_uuid(user_uuid: uuid.UUID) -> User:
+    """The user with this public id; raises NotFound."""
+    user = User.objects.filter(uuid=user_uuid).first()
+    if user is None:
+        raise NotFound("No such user")
+    return user
+
+
+def sessions_of(user_id: int, *, now: datetime) -> QuerySet[RefreshFamily]:
+    """A user's live sessions."""
+    return RefreshFamily.objects.filter(user_id=user_id, revoked_at__isnull=True, expires_at__gt=now)
+
+
+def marked(families: QuerySet[RefreshFamily], *, current: str | None) -> QuerySet[RefreshFamily]:
+    """Sessions that know by `current` whether they are the one that asks."""
+    return families.annotate(current=ExpressionWrapper(Q(uuid=current), output_field=BooleanField()))
+
+
+def api_keys_of(user_id: int) -> QuerySet[ApiKey]:
+    """A user's keys that weren't revoked, expired ones too."""
+    return ApiKey.objects.filter(user_id=user_id, revoked_at__isnull=True)
+
+
+def api_key_of(user_id: int, *, key: uuid.UUID) -> ApiKey:
+    """One of a user's keys; raises NotFound."""
+    found = api_keys_of(user_id).filter(uuid=key).first()
+    if found is None:
+        raise NotFound("No such API key")
+    return found
+
+
+def newest(rows: QuerySet[Dated], *, cursor: int | None, limit: int) -> tuple[list[Dated], int | None]:
+    """A page of rows, newest first, and the cursor of the next one; a cursor is microseconds of `created_at`,
+    since row ids never leave."""
+    if cursor is not None:
+        rows = rows.filter(created_at__lt=EPOCH + timedelta(microseconds=cursor))
+    found = list(rows.order_by("-created_at")[: limit + 1])
+    return found[:limit], to_us(found[limit - 1].created_at) if len(found) > limit else None

@@ -1,0 +1,10 @@
+"""What this app announces, each inside its own transaction: a receiver that raises undoes the whole thing.
+
+Listeners live in the app that listens (`receivers.py`).
+"""
+
+from django.dispatch import Signal
+
+user_registered = Signal()  # user_id: int. A person signed up.
+user_frozen = Signal()  # user_id: int. Staff stopped the user from acting.
+user_closing = Signal()  # user_id: int. The user is about to be closed; raise an AstradeError to refuse.

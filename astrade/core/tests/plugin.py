@@ -1,0 +1,66 @@
+"""What every test of the project needs; loaded by `-p` from pyproject.toml before any test file."""
+
+import contextlib
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from django.db import connection
+
+from astrade import embedded
+from astrade.core.roles import as_owner, become_owner
+
+BASE_DIR = Path(__file__).resolve().parents[3]
+OTHER_SESSIONS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_running = contextlib.ExitStack()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests() -> Generator[None]:
+    """Before settings are read: servers of the tests' own where none are named, with their own data and ports."""
+    if missing := embedded.missing_urls():
+        try:
+            home = embedded.home_of(BASE_DIR) / "test"
+            servers = _running.enter_context(embedded.servers(home, wanted=missing, durable=False))
+        except (embedded.AlreadyRunning, embedded.ServerFailed) as exc:
+            raise pytest.UsageError(str(exc)) from exc
+        os.environ.update(servers.urls)
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        os.environ["REDIS_URL"] = redis_of(worker, url=os.environ["REDIS_URL"])
+    return (yield)
+
+
+def redis_of(worker: str, *, url: str) -> str:
+    """Tests that run at the same time have a database each; what `gw2` of xdist has is three after the one named."""
+    parts = urlsplit(url)
+    number = int(parts.path.strip("/") or 0) + 1 + int(worker.removeprefix("gw"))
+    return parts._replace(path=f"/{number}").geturl()
+
+
+def pytest_unconfigure() -> None:
+    """Stop what was started; a killed run's servers end by themselves."""
+    _running.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+    """Test databases are made and dropped by their owner; in between tests run as the role of the processes."""
+    if fixturedef.argname != "django_db_setup":
+        return (yield)
+    with as_owner(connection):
+        result = yield
+    fixturedef.addfinalizer(take_the_database_back)
+    return result
+
+
+def take_the_database_back() -> None:
+    """Before it is dropped: as its owner, and with the connections ended that threads of tested code still keep."""
+    become_owner(connection)
+    with psycopg.connect(**connection.get_connection_params()) as owner:  # pytest-django has closed Django's own way
+        owner.execute(OTHER_SESSIONS)

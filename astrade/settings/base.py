@@ -1,0 +1,280 @@
+"""Settings of every environment, read from the environment by one typed reader. Names carry their unit."""
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from celery.schedules import crontab
+from django.core.exceptions import ImproperlyConfigured
+
+from astrade.core.logging import logging_config
+from astrade.core.unfold import UNFOLD as UNFOLD
+from astrade.settings.databases import database
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+env = environ.Env()
+env.read_env(BASE_DIR / ".env")
+
+# Identity of the installation
+SECRET_KEY = env.str("SECRET_KEY", default="development-only-not-for-production-0123456789abcdef")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
+ENCRYPTION_KEY = env.str("ENCRYPTION_KEY", default="")
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["*"])
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "corsheaders",
+    "csp",
+    "channels",
+    "astrade",
+    "astrade.core",
+    "accounts",
+    "marketdata",
+    "trading",
+    "gamification",
+]
+
+MIDDLEWARE = [
+    "astrade.core.middleware.RequestMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "astrade.core.middleware.StaticMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "astrade.core.middleware.GateMiddleware",
+    "astrade.core.middleware.PageCSPMiddleware",
+    "astrade.core.middleware.PageSessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "astrade.core.middleware.PageAuthenticationMiddleware",
+    "astrade.core.middleware.PageMessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+ROOT_URLCONF = "astrade.urls"
+ASGI_APPLICATION = "astrade.asgi.application"
+AUTH_USER_MODEL = "accounts.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+APPEND_SLASH = False
+USE_TZ = True
+FORMAT_MODULE_PATH = ["astrade.core.formats"]  # dates in the admin: ISO, UTC
+TIME_ZONE = "UTC"
+USE_I18N = False
+LOGIN_URL = "/admin/login/"
+
+STATIC_URL = "/static/"
+STATIC_ROOT: Path | None = None  # production collects; elsewhere files are served from where they are
+WHITENOISE_USE_FINDERS = True
+
+# Servers. Without a URL the commands start embedded ones and name them here (astrade/embedded.py).
+DATABASE_URL = env.str("DATABASE_URL", default="postgresql://postgres@127.0.0.1:5432/astrade")
+DATABASE_ROLE = env.str("DATABASE_ROLE", default="astrade_app")
+DATABASE_STATEMENT_TIMEOUT_S = env.int("DATABASE_STATEMENT_TIMEOUT_S", default=0)
+DATABASE_LOCK_TIMEOUT_S = env.int("DATABASE_LOCK_TIMEOUT_S", default=0)
+DATABASES = {
+    "default": database(
+        DATABASE_URL,
+        role=DATABASE_ROLE,
+        statement_timeout_s=DATABASE_STATEMENT_TIMEOUT_S,
+        lock_timeout_s=DATABASE_LOCK_TIMEOUT_S,
+    )
+}
+REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+REDIS_CONNECT_TIMEOUT_S = env.float("REDIS_CONNECT_TIMEOUT_S", default=0.5)
+REDIS_TIMEOUT_S = env.float("REDIS_TIMEOUT_S", default=1.0)
+REDIS_MAX_CONNECTIONS = env.int("REDIS_MAX_CONNECTIONS", default=100)
+
+# Web
+WEB_THREADS = env.int("WEB_THREADS", default=4)
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+MAINTENANCE_MODE = env.bool("MAINTENANCE_MODE", default=False)
+CLIENT_VERSION_MIN = env.str("CLIENT_VERSION_MIN", default="")
+RATE_LIMIT_FACTOR = env.float("RATE_LIMIT_FACTOR", default=1.0)
+INTERNAL_NETWORKS: list[str] = env.list(
+    "INTERNAL_NETWORKS", default=["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
+)
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+METRICS_PORT = env.int("METRICS_PORT", default=0)  # of `streams`, which has no web server of its own; 0: none
+DEMO_ALLOWED = True
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.CallerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["astrade.core.permissions.IsUser"],
+    "DEFAULT_RENDERER_CLASSES": ["astrade.core.api.renderers.EnvelopeRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["astrade.core.api.parsers.JsonParser"],
+    "DEFAULT_SCHEMA_CLASS": "astrade.core.api.schema.EnvelopeSchema",
+    "EXCEPTION_HANDLER": "astrade.core.api.exceptions.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "AsTrade",
+    "DESCRIPTION": "Trading with practice and live accounts, and the game around it.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "TAGS": [
+        {"name": "Identity", "description": "Who you are: sign-up, sessions, API keys."},
+        {"name": "Market data", "description": "What can be traded and at which price; public."},
+        {"name": "Trading", "description": "Accounts, orders, positions, the ledger and events."},
+        {"name": "Game", "description": "XP, missions, planets and the leaderboard."},
+        {"name": "System", "description": "Health and metrics."},
+    ],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "PREPROCESSING_HOOKS": ["astrade.core.api.schema.only_documented"],
+    "SERVE_AUTHENTICATION": [],
+    "ENUM_NAME_OVERRIDES": {
+        "AccountState": ["active", "frozen", "closed"],
+        "HealthState": ["ok", "degraded", "unavailable"],
+        "LiveState": ["ok"],
+        "OrderSide": ["buy", "sell"],
+        "OrderStatus": [
+            "new",
+            "submitted",
+            "unknown",
+            "untriggered",
+            "open",
+            "partially_filled",
+            "filled",
+            "cancelled",
+            "expired",
+            "rejected",
+        ],
+        "OrderType": ["market", "limit", "stop", "stop_limit", "take_profit", "take_profit_limit", "twap"],
+        "PositionSide": ["long", "short"],
+        "UserState": "accounts.models.UserState",
+    },
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "/favicon.svg",
+    "REDOC_DIST": "/redoc",
+}
+
+# Browsers
+CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/(?!admin)"
+CORS_ALLOW_HEADERS = [
+    "accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match",
+    "x-2fa-code", "x-account-id", "x-api-key", "x-client-version", "x-request-id",
+]  # fmt: skip
+CORS_EXPOSE_HEADERS = [
+    "etag", "idempotent-replayed", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset",
+    "retry-after", "x-request-id",
+]  # fmt: skip
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_AGE = 8 * 60 * 60
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "script-src": ["'self'", "'unsafe-eval'"],  # the admin's Alpine templates are evaluated in the browser
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'", "data:"],
+        "worker-src": ["'self'", "blob:"],
+        "connect-src": ["'self'"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# Sign-in
+PASSWORD_HASHERS = ["accounts.hashers.Argon2idHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "accounts.passwords.MixedCharactersValidator"},
+    {"NAME": "accounts.passwords.MostCommonPasswordValidator"},
+]
+AUTHENTICATION_BACKENDS = ["accounts.backends.EmailBackend"]
+JWT_KEYS: list[str] = env.list("JWT_KEYS", default=[])
+ALGORITHM = env.str("ALGORITHM", default="HS256")  # the only one
+if ALGORITHM != "HS256":
+    raise ImproperlyConfigured(f"ALGORITHM is {ALGORITHM}: access tokens are signed with HS256")
+ACCESS_TOKEN_EXPIRE_MINUTES = env.int("ACCESS_TOKEN_EXPIRE_MINUTES", default=30)
+REFRESH_TOKEN_EXPIRE_DAYS = env.int("REFRESH_TOKEN_EXPIRE_DAYS", default=7)
+
+# Venues and prices
+EXTENDED_API_URL = env.str("EXTENDED_API_URL", default=env.str("EXTENDED_EXCHANGE_BASE_URL", default=""))
+STARKNET_NETWORK = env.str("STARKNET_NETWORK", default="testnet")
+FEED = env.str("FEED", default="synthetic")
+REPLAY = env.str("REPLAY", default="")
+REPLAY_MAP = env.str("REPLAY_MAP", default="")  # recorded symbol=market,…
+REPLAY_SPEED = env.int("REPLAY_SPEED", default=1)
+FEED_SEED = env.int("FEED_SEED", default=1)
+FEED_TICKS_PER_S = env.int("FEED_TICKS_PER_S", default=4)
+FEED_STALE_AFTER_S = env.float("FEED_STALE_AFTER_S", default=10.0)
+MATCHER_THREADS = env.int("MATCHER_THREADS", default=4)
+MAX_OPEN_ORDERS = env.int("MAX_OPEN_ORDERS", default=200)  # of one account, as Extended's `maxNumOrders`
+PRACTICE_INITIAL_BALANCE = env.str("PRACTICE_INITIAL_BALANCE", default="10000")
+
+# Tasks: ids only, acknowledged when done, given to another worker when one dies
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
+CELERY_TASK_TIME_LIMIT = 540  # s, below the visibility timeout: a task never runs twice because it is slow
+CELERY_TASK_SOFT_TIME_LIMIT = 480
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "equity-snapshots": {"task": "trading.tasks.take_equity_snapshots", "schedule": crontab(minute="*/5")},
+    "event-sweep": {"task": "trading.tasks.sweep_events", "schedule": 10.0},
+    "frozen-users": {"task": "trading.tasks.cancel_orders_of_frozen_users", "schedule": 10.0},
+    "game-sweep": {"task": "gamification.tasks.process_events", "schedule": 30.0},
+    "ledger-check": {"task": "trading.tasks.check_ledger", "schedule": crontab(minute="17")},
+    "idempotency-clean-up": {
+        "task": "astrade.core.tasks.delete_idempotency_records",
+        "schedule": crontab(minute="50"),
+    },
+    "session-clean-up": {"task": "accounts.tasks.clean_sessions", "schedule": crontab(hour="3", minute="40")},
+}
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOG_FORMAT = env.str("LOG_FORMAT", default="json")
+LOGGING = logging_config(level=LOG_LEVEL, style=LOG_FORMAT)
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+
+# Sockets
+WS_CONNECTIONS_PER_USER = env.int("WS_CONNECTIONS_PER_USER", default=10)
+WS_CONNECTIONS_PER_IP = env.int("WS_CONNECTIONS_PER_IP", default=20)  # anonymous ones
+WS_SUBSCRIPTIONS_MAX = env.int("WS_SUBSCRIPTIONS_MAX", default=200)  # of one connection
+WS_TOKEN_WAIT_S = env.float("WS_TOKEN_WAIT_S", default=10.0)
+WS_HEARTBEAT_S = env.float("WS_HEARTBEAT_S", default=15.0)
+WS_IDLE_S = env.float("WS_IDLE_S", default=60.0)
+WS_RESUME_WAIT_S = env.float("WS_RESUME_WAIT_S", default=0.5)  # account frames wait that long for a first message
+WS_PNL_EVERY_S = env.float("WS_PNL_EVERY_S", default=1.0)  # how often account sockets hear of unrealised PnL
+WS_THREADS = env.int("WS_THREADS", default=4)  # database connections of a process's sockets
+SOCKET_IDENTITY = "accounts.sockets.SocketIdentity"

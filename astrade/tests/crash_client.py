@@ -1,0 +1,197 @@
+"""Good clients of a server that may be gone at any moment: they ask again by the same name, and resume by sequence."""
+
+import json
+import random
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
+
+from astrade.tests.crash_system import EVENTUALLY_S, HIGH, LOW
+
+SYMBOL, PASSWORD = "BTC-USD", "Plain-Sailing-8"
+PAUSE_S = 0.1
+ENDED = ("filled", "cancelled", "expired", "rejected")
+
+
+class Refused(Exception):
+    """An answer that asking again won't change."""
+
+    def __init__(self, status: int, error: dict[str, Any]) -> None:
+        super().__init__(f"{status} {error}")
+        self.status, self.code = status, error["code"]
+
+
+class Trader:
+    """One user's REST calls. What isn't answered, or with a 5xx, is asked again until it is."""
+
+    def __init__(self, base_url: str) -> None:
+        self.http = httpx.Client(base_url=f"{base_url}/api/v1", timeout=10)
+        self.email = f"{uuid.uuid4().hex}@example.com"
+        self.account_id, self.token = "", ""
+        self.asked_again = self.found_again = 0
+
+    def sign_up(self) -> None:
+        """Make the user; one that exists already was made by a call whose answer got lost."""
+        form = {"email": self.email, "password": PASSWORD}
+        try:
+            pair = self.call("POST", "/auth/signup", form)
+        except Refused as refusal:
+            assert (refusal.status, refusal.code) == (409, 1109) and self.asked_again
+            self.found_again += 1
+            pair = self.call("POST", "/auth/login", form)
+        self.token = pair["access_token"]
+        self.http.headers["Authorization"] = f"Bearer {self.token}"
+        (account,) = self.call("GET", "/accounts")
+        self.account_id = account["id"]
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The `data` of the answer, however often it has to be asked for; raises Refused."""
+        deadline = time.monotonic() + EVENTUALLY_S
+        while True:
+            with suppress(httpx.TransportError):
+                response = self.http.request(method, path, json=body)
+                if response.status_code < 500:
+                    return self._data_of(response)
+            assert time.monotonic() < deadline, f"{method} {path} was not answered in {EVENTUALLY_S:.0f} s"
+            self.asked_again += 1
+            time.sleep(PAUSE_S)
+
+    def _data_of(self, response: httpx.Response) -> Any:
+        content = response.json()
+        if not response.is_success:
+            raise Refused(response.status_code, content["error"])
+        self.found_again += response.headers.get("Idempotent-Replayed") == "true"
+        return content["data"]
+
+    def place(self, **form: Any) -> dict[str, Any]:
+        """Place an order; the client order id makes asking again harmless."""
+        named = {"symbol": SYMBOL, "quantity": "0.001", "client_order_id": uuid.uuid4().hex}
+        order: dict[str, Any] = self.call("POST", "/orders", named | form)
+        return order
+
+    def buy(self) -> dict[str, Any]:
+        """Buy at the market."""
+        return self.place(side="buy", type="market")
+
+    def rest(self, *, price: int) -> dict[str, Any]:
+        """Bid `price` at a moment when nobody sells for it, so that the order waits."""
+        while True:
+            try:
+                return self.place(side="buy", type="limit", price=f"{price}", post_only=True)
+            except Refused as refusal:
+                assert refusal.code == 3007
+                time.sleep(PAUSE_S)
+
+    def cancel(self, order: dict[str, Any]) -> None:
+        """Cancel an order; one that isn't open any more must be the work of a call whose answer got lost."""
+        try:
+            self.call("DELETE", f"/orders/{order['id']}")
+        except Refused as refusal:
+            assert refusal.code == 3010 and self.order(order)["status"] == "cancelled"
+            self.found_again += 1
+
+    def order(self, order: dict[str, Any]) -> dict[str, Any]:
+        """The order as it is now."""
+        found: dict[str, Any] = self.call("GET", f"/orders/{order['id']}")
+        return found
+
+    def open_orders(self) -> list[dict[str, Any]]:
+        """What waits."""
+        waiting: list[dict[str, Any]] = self.call("GET", "/orders")
+        return waiting
+
+    def close(self) -> None:
+        """Hang up."""
+        self.http.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a script does next, and when it takes it back."""
+
+    form: dict[str, str]
+    cancelled_after: int | None
+
+
+def script_of(seed: int, *, steps: int) -> list[Step]:
+    """Market orders, limit orders where the price comes by, and some where it never does, which are cancelled later."""
+    dice = random.Random(seed)
+    return [_step(dice, dice.choice(("market", "near", "near", "far")), number) for number in range(steps)]
+
+
+def _step(dice: random.Random, kind: str, number: int) -> Step:
+    buys = number % 2 == 0
+    form = {"side": "buy" if buys else "sell", "quantity": f"0.00{dice.randint(1, 3)}", "client_order_id": f"{number}"}
+    if kind == "market":
+        return Step(form | {"type": "market"}, None)
+    if kind == "near":
+        price = LOW + dice.randint(20, 80) if buys else HIGH - dice.randint(20, 80)
+        return Step(form | {"type": "limit", "price": f"{price}"}, None)
+    price = LOW - 2_000 if buys else HIGH + 2_000
+    return Step(form | {"type": "limit", "price": f"{price}"}, dice.randint(1, 8))
+
+
+def perform(trader: Trader, script: list[Step], *, pause_s: float) -> None:
+    """Do what the script says, then cancel what it still wants cancelled."""
+    due: list[tuple[int, dict[str, Any]]] = []
+    for number, step in enumerate(script):
+        order = trader.place(**step.form)
+        if step.cancelled_after is not None:
+            due.append((number + step.cancelled_after, order))
+        for _, late in (ready := [entry for entry in due if entry[0] <= number]):
+            trader.cancel(late)
+        due = [entry for entry in due if entry not in ready]
+        time.sleep(pause_s)
+    for _, late in due:
+        trader.cancel(late)
+
+
+class Follower:
+    """An account's socket, opened again whenever it breaks, from the last sequence number that arrived."""
+
+    def __init__(self, trader: Trader) -> None:
+        self.frames: list[dict[str, Any]] = []
+        self._url = str(trader.http.base_url.copy_with(scheme="ws", path=f"/ws/accounts/{trader.account_id}"))
+        self._token = trader.token
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow)
+        self._thread.start()
+
+    @property
+    def sequences(self) -> list[int]:
+        """The numbers of all frames, as they came."""
+        return [frame["sequence"] for frame in self.frames]
+
+    def end(self) -> None:
+        """Close the socket."""
+        self._ended.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        while not self._ended.is_set():
+            with suppress(OSError, WebSocketException), connect(self._url, compression=None, proxy=None) as socket:
+                self._read(socket)
+            self._ended.wait(PAUSE_S)
+
+    def _read(self, socket: Connection) -> None:
+        last = self.frames[-1]["sequence"] if self.frames else 0
+        socket.send(json.dumps({"token": self._token, "resume": last}))
+        for frame in self._events_of(socket):
+            self.frames.append(frame)
+
+    def _events_of(self, socket: Connection) -> Iterator[dict[str, Any]]:
+        while not self._ended.is_set():
+            with suppress(TimeoutError):
+                frame = json.loads(socket.recv(timeout=0.2))
+                assert frame["type"] != "error", frame
+                if "schema" in frame:
+                    yield frame

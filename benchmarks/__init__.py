@@ -1,0 +1,1 @@
+"""Measurements with real servers; what they print stands in docs/performance.md."""

@@ -1,0 +1,208 @@
+"""Orders over HTTP: shape in, one service call, shape out."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from astrade.core import errors
+from astrade.core.api.pagination import PageQuery, page
+from astrade.core.api.views import ok, shape
+from astrade.core.permissions import IsReader, caller_of
+from marketdata.selectors import market_by_symbol
+from trading import selectors
+from trading.api.forms import OrderForm, OrdersQuery
+from trading.api.schemas import FillOut, OrderDetailOut, OrderOut, PreviewOut
+from trading.api.views.base import AccountView, query
+from trading.domain import bodies
+from trading.domain.lifecycle import OrderSource, OrderType, Side, TimeInForce
+from trading.domain.state import OrderRequest
+from trading.loading import OrderRef
+from trading.models import Fill, Order
+from trading.services import orders as services
+from trading.services.previews import preview_order
+
+NOT_OFFERED = ("trigger_price", "trigger_by", "expires_at", "take_profit", "stop_loss")
+REPLAYED = "Idempotent-Replayed"
+
+
+def order_request(form: dict[str, Any], *, source: OrderSource, client_order_id: str = "") -> OrderRequest:
+    """The request a validated `OrderForm` asks for; raises OrderTypeNotOffered for what practice does not take."""
+    extras = [name for name in NOT_OFFERED if form.get(name) is not None]
+    if extras:
+        raise errors.OrderTypeNotOffered(details={"fields": extras})
+    return OrderRequest(
+        side=Side(form["side"]),
+        type=OrderType(form["type"]),
+        quantity=form["quantity"],
+        price=form.get("price"),
+        time_in_force=TimeInForce(form["time_in_force"]),
+        post_only=form["post_only"],
+        reduce_only=form["reduce_only"],
+        leverage=form.get("leverage"),
+        client_order_id=form.get("client_order_id") or client_order_id,
+        tag=form["tag"],
+        source=source,
+    )
+
+
+def source_of(request: Request) -> OrderSource:
+    """Whether a person's app or an API key is asking."""
+    return OrderSource(caller_of(request).source)
+
+
+def _rows_to_bodies(rows: list[Order], account: UUID, venue: str) -> list[bodies.Body]:
+    return [bodies.order_body(row, account=account, venue=venue, symbol=row.market.symbol) for row in rows]
+
+
+def _fill_bodies(rows: list[Fill]) -> list[bodies.Body]:
+    return [bodies.fill_body(row, order=row.order.uuid, symbol=row.market.symbol) for row in rows]
+
+
+class OrdersView(AccountView):
+    """The open orders of an account."""
+
+    @extend_schema(request=OrderForm, responses={201: OrderOut}, operation_id="place_order")
+    def post(self, request: Request, account_id: UUID | None = None) -> Response:
+        """Place an order. `client_order_id` (or `Idempotency-Key`) makes it safe to send again."""
+        form = shape(OrderForm, request.data)
+        wanted = order_request(form, source=source_of(request), client_order_id=idempotency_key(request))
+        account = self.account(request, account_id)
+        placed = services.place_order(account=account, symbol=form["symbol"], request=wanted)
+        response = ok(placed.body, status=201)
+        if placed.replayed:
+            response[REPLAYED] = "true"
+        return response
+
+    @extend_schema(parameters=[OrdersQuery, PageQuery], responses=OrderOut(many=True), operation_id="list_open_orders")
+    def get(self, request: Request, account_id: UUID | None = None) -> Response:
+        """Open orders, newest first."""
+        return self.listing(request, account_id, open_only=True)
+
+    @extend_schema(parameters=[OrdersQuery], responses=OrderOut(many=True), operation_id="cancel_orders")
+    def delete(self, request: Request, account_id: UUID | None = None) -> Response:
+        """Cancel all open orders, or those of a market or side; the answer lists what was cancelled."""
+        asked = query(request, OrdersQuery)
+        side = Side(asked["side"]) if "side" in asked else None
+        account = self.account(request, account_id)
+        return ok(services.cancel_orders(account=account, symbol=asked.get("symbol"), side=side))
+
+    def listing(self, request: Request, account_id: UUID | None, *, open_only: bool) -> Response:
+        """One page of orders by the query's filters."""
+        asked, account = query(request, OrdersQuery), selectors.account_by_ref(self.account(request, account_id))
+        orders = selectors.open_orders(account.pk) if open_only else selectors.orders_of(account.pk)
+        if "symbol" in asked:
+            orders = orders.filter(market_id=market_by_symbol(asked["symbol"]).id)
+        if "side" in asked:
+            orders = orders.filter(side=asked["side"])
+        if "status" in asked:
+            orders = orders.filter(status=asked["status"])
+        rows, pagination = page(orders, request)
+        return ok(_rows_to_bodies(rows, account.uuid, account.venue), pagination=pagination)
+
+
+def idempotency_key(request: Request) -> str:
+    """The header's value, which names an order where the body doesn't; raises ValidationError."""
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY", "")
+    if not key:
+        return ""
+    form = OrderForm().fields["client_order_id"].run_validation(key)
+    return str(form)
+
+
+class AccountOrdersView(OrdersView):
+    """All orders of the account that the path names."""
+
+    @extend_schema(request=OrderForm, responses={201: OrderOut}, operation_id="place_account_order")
+    def post(self, request: Request, account_id: UUID | None = None) -> Response:
+        """Place an order on this account."""
+        return super().post(request, account_id)
+
+    @extend_schema(
+        parameters=[OrdersQuery, PageQuery], responses=OrderOut(many=True), operation_id="list_account_orders"
+    )
+    def get(self, request: Request, account_id: UUID | None = None) -> Response:
+        """All orders, open or not, newest first."""
+        return self.listing(request, account_id, open_only=False)
+
+    @extend_schema(parameters=[OrdersQuery], responses=OrderOut(many=True), operation_id="cancel_account_orders")
+    def delete(self, request: Request, account_id: UUID | None = None) -> Response:
+        """Cancel this account's open orders, or those of a market or side."""
+        return super().delete(request, account_id)
+
+
+class OrderHistoryView(AccountView):
+    @extend_schema(parameters=[OrdersQuery, PageQuery], responses=OrderOut(many=True), operation_id="order_history")
+    def get(self, request: Request) -> Response:
+        """Orders that ended, newest first."""
+        asked, account = query(request, OrdersQuery), selectors.account_by_ref(self.account(request))
+        orders = selectors.past_orders(account.pk)
+        if "symbol" in asked:
+            orders = orders.filter(market_id=market_by_symbol(asked["symbol"]).id)
+        rows, pagination = page(orders, request)
+        return ok(_rows_to_bodies(rows, account.uuid, account.venue), pagination=pagination)
+
+
+class OrderView(AccountView):
+    """One order."""
+
+    @extend_schema(responses=OrderDetailOut, operation_id="get_order")
+    def get(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
+        """The order with its fills and state history."""
+        account = selectors.account_by_ref(self.account(request, account_id))
+        order = selectors.orders_of(account.pk).filter(uuid=order_id).first()
+        if order is None:
+            raise errors.NotFound
+        detail = bodies.order_body(order, account=account.uuid, venue=account.venue, symbol=order.market.symbol)
+        fills = list(order.fills.order_by("id"))
+        moves = order.transitions.order_by("id")
+        detail["fills"] = [bodies.fill_body(fill, order=order.uuid, symbol=order.market.symbol) for fill in fills]
+        detail["transitions"] = [
+            {"from": move.from_status, "to": move.to_status, "reason": move.reason, "at": move.at} for move in moves
+        ]
+        return ok(detail)
+
+    @extend_schema(responses=OrderOut, operation_id="cancel_order")
+    def delete(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
+        """Cancel the order."""
+        account = self.account(request, account_id)
+        return ok(services.cancel_order(account=account, order=OrderRef(uuid=order_id)))
+
+
+class AccountOrderView(OrderView):
+    """One order of the account that the path names."""
+
+    @extend_schema(responses=OrderDetailOut, operation_id="get_account_order")
+    def get(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
+        """The order with its fills and state history."""
+        return super().get(request, order_id, account_id)
+
+    @extend_schema(responses=OrderOut, operation_id="cancel_account_order")
+    def delete(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
+        """Cancel the order."""
+        return super().delete(request, order_id, account_id)
+
+
+class TradesView(AccountView):
+    @extend_schema(parameters=[OrdersQuery, PageQuery], responses=FillOut(many=True), operation_id="list_trades")
+    def get(self, request: Request) -> Response:
+        """Own fills, newest first."""
+        asked, account_key = query(request, OrdersQuery), self.account_key(request)
+        fills = selectors.fills_of(account_key)
+        if "symbol" in asked:
+            fills = fills.filter(market_id=market_by_symbol(asked["symbol"]).id)
+        rows, pagination = page(fills, request)
+        return ok(_fill_bodies(rows), pagination=pagination)
+
+
+class PreviewView(AccountView):
+    permission_classes = (IsReader,)
+
+    @extend_schema(request=OrderForm, responses=PreviewOut, operation_id="preview_order")
+    def post(self, request: Request) -> Response:
+        """What an order would do on the present book; nothing is placed."""
+        form = shape(OrderForm, request.data)
+        wanted = order_request(form, source=source_of(request))
+        return ok(preview_order(account=self.account(request), symbol=form["symbol"], request=wanted))

@@ -1,0 +1,165 @@
+"""The public form of what trading shows (API.md "Bodies"): one function a body, for REST answers and events alike."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from astrade.core.clock import to_ms
+from astrade.core.money import ZERO, plain, round_display
+from trading.domain.lifecycle import Side
+from trading.domain.margin import MarginSummary, liquidation_price, unrealized_pnl
+from trading.domain.positions import Closed
+from trading.domain.shapes import FillLike, OrderLike, Terms
+from trading.domain.state import PositionState
+
+DISPLAY_SCALE = 8  # decimals of derived quotients: average and entry prices, percentages
+Body = dict[str, Any]
+
+
+def text_of(value: Decimal | None) -> str | None:
+    """A decimal as plain text, nothing as nothing."""
+    return None if value is None else plain(value)
+
+
+def quotient(numerator: Decimal, denominator: Decimal) -> Decimal | None:
+    """A derived figure for display, None where there is nothing to divide by."""
+    return round_display(numerator / denominator, scale=DISPLAY_SCALE) if denominator else None
+
+
+def order_body(order: OrderLike, *, account: UUID, venue: str, symbol: str) -> Body:
+    """The order, without its fills and transitions."""
+    return {
+        "id": str(order.uuid),
+        "number": order.number,
+        "account_id": str(account),
+        "venue": venue,
+        "venue_order_id": None,
+        "symbol": symbol,
+        "side": order.side,
+        "type": order.type,
+        "quantity": plain(order.quantity),
+        "price": text_of(order.price),
+        "trigger_price": None,
+        "trigger_by": None,
+        "time_in_force": order.time_in_force,
+        "expires_at": None,
+        "post_only": order.post_only,
+        "reduce_only": order.reduce_only,
+        "take_profit": None,
+        "stop_loss": None,
+        "leverage": order.leverage,
+        "client_order_id": order.client_order_id,
+        "tag": order.tag,
+        "status": order.status,
+        "filled_quantity": plain(order.filled_quantity),
+        "average_price": text_of(quotient(order.filled_notional, order.filled_quantity)),
+        "fee": plain(order.fee),
+        "reason": order.reason,
+        "source": order.source,
+        "version": order.version,
+        "created_at": to_ms(order.created_at),
+        "updated_at": to_ms(order.updated_at),
+    }
+
+
+def fill_body(fill: FillLike, *, order: UUID, symbol: str) -> Body:
+    """One execution."""
+    return {
+        "id": str(fill.uuid),
+        "number": fill.number,
+        "order_id": str(order),
+        "symbol": symbol,
+        "side": fill.side,
+        "price": plain(fill.price),
+        "quantity": plain(fill.quantity),
+        "notional": plain(fill.price * fill.quantity),
+        "fee": plain(fill.fee),
+        "fee_asset": fill.fee_asset,
+        "is_taker": fill.is_taker,
+        "realized_pnl": plain(fill.realized_pnl),
+        "at": to_ms(fill.at),
+    }
+
+
+def position_body(
+    position: PositionState, *, market: Terms, mark: Decimal, leverage: int, summary: MarginSummary
+) -> Body:
+    """An open position at the given mark."""
+    value, pnl = abs(position.quantity) * mark, unrealized_pnl(position, mark=mark)
+    return {
+        "id": str(position.uuid),
+        "symbol": market.symbol,
+        "side": "long" if position.quantity > 0 else "short",
+        "quantity": plain(abs(position.quantity)),
+        "entry_price": text_of(quotient(position.entry_notional, abs(position.quantity))),
+        "mark_price": plain(mark),
+        "leverage": leverage,
+        "margin": plain(round_display(value / leverage, scale=DISPLAY_SCALE)),
+        "unrealized_pnl": plain(pnl),
+        "realized_pnl": plain(position.realized_pnl),
+        "pnl_percentage": text_of(quotient(100 * pnl, position.entry_notional / leverage)) or "0",
+        "liquidation_price": text_of(liquidation_price(position, summary=summary, mark=mark, market=market)),
+        "stop_loss": None,
+        "take_profit": None,
+        "is_open": True,
+        "version": position.version,
+        "opened_at": None if position.opened_at is None else to_ms(position.opened_at),
+        "closed_at": None,
+    }
+
+
+def closed_position_body(closed: Closed, *, symbol: str, leverage: int, version: int, closed_at: datetime) -> Body:
+    """A position that is history; quantity and entry price are those of everything it opened."""
+    entry_margin = closed.entry_notional / leverage
+    return {
+        "id": str(closed.uuid),
+        "symbol": symbol,
+        "side": "long" if closed.side is Side.BUY else "short",
+        "quantity": plain(closed.quantity),
+        "entry_price": text_of(quotient(closed.entry_notional, closed.quantity)),
+        "mark_price": text_of(quotient(closed.exit_notional, closed.quantity)),
+        "leverage": leverage,
+        "margin": "0",
+        "unrealized_pnl": "0",
+        "realized_pnl": plain(closed.realized_pnl),
+        "pnl_percentage": text_of(quotient(100 * closed.realized_pnl, entry_margin)) or "0",
+        "liquidation_price": None,
+        "stop_loss": None,
+        "take_profit": None,
+        "is_open": False,
+        "version": version,
+        "opened_at": to_ms(closed.opened_at),
+        "closed_at": to_ms(closed_at),
+    }
+
+
+def balance_body(summary: MarginSummary, *, asset: str) -> Body:
+    """The account's money; `assets` lists every asset with what of it is bound."""
+    locked = max(ZERO, min(summary.balance, summary.initial))
+    shown = {
+        "balance": summary.balance,
+        "equity": summary.equity,
+        "margin_used": round_display(summary.initial, scale=DISPLAY_SCALE),
+        "margin_available": round_display(summary.available, scale=DISPLAY_SCALE),
+        "margin_ratio": summary.ratio,
+        "withdrawable": round_display(summary.withdrawable, scale=DISPLAY_SCALE),
+        "unrealized_pnl": summary.unrealized_pnl,
+    }
+    free = summary.balance - locked
+    return {key: plain(value) for key, value in shown.items()} | {
+        "assets": [
+            {
+                "asset": asset,
+                "free": plain(round_display(free, scale=DISPLAY_SCALE)),
+                "locked": plain(round_display(locked, scale=DISPLAY_SCALE)),
+                "total": plain(summary.balance),
+            }
+        ]
+    }
+
+
+def event_frame(*, kind: str, sequence: int, schema: int, at: datetime, data: Mapping[str, Any]) -> Body:
+    """An account event as it stands in `/events` (by `kind`) and on the socket (by `type`)."""
+    return {"type": kind, "kind": kind, "sequence": sequence, "schema": schema, "at": to_ms(at), "data": data}

@@ -1,0 +1,173 @@
+"""What a booking is decided on: the account as loaded under its lock, in plain values."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from astrade.core.money import ZERO
+from trading.domain.lifecycle import LIVE, RESTING, OrderSource, OrderStatus, OrderType, Side, TimeInForce
+
+
+@dataclass(slots=True)
+class CashState:
+    """The account's cash in its currency."""
+
+    id: int
+    asset: str
+    balance: Decimal
+
+
+@dataclass(slots=True, kw_only=True)
+class PositionState:
+    """A row of `trading.models.Position`; signed quantity, exact entry notional."""
+
+    id: int
+    uuid: UUID
+    market_id: int
+    quantity: Decimal = ZERO
+    entry_notional: Decimal = ZERO
+    opened_quantity: Decimal = ZERO
+    opened_notional: Decimal = ZERO
+    closed_notional: Decimal = ZERO
+    realized_pnl: Decimal = ZERO
+    fees: Decimal = ZERO
+    book_sequence: int = 0
+    taken_bids: Decimal = ZERO
+    taken_asks: Decimal = ZERO
+    version: int = 0
+    opened_at: datetime | None = None
+
+    def taken(self, side: Side, *, sequence: int) -> Decimal:
+        """Quantity this account already took from the book state `sequence` on the side that `side` takes from."""
+        if sequence != self.book_sequence:
+            return ZERO
+        return self.taken_asks if side is Side.BUY else self.taken_bids
+
+
+@dataclass(slots=True, kw_only=True)
+class OrderState:
+    """A row of `trading.models.Order`."""
+
+    id: int
+    uuid: UUID
+    market_id: int
+    rules_id: int
+    number: int
+    client_order_id: str
+    fingerprint: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    quantity: Decimal
+    price: Decimal | None
+    post_only: bool
+    reduce_only: bool
+    leverage: int
+    tag: str
+    source: OrderSource
+    status: OrderStatus
+    reason: str
+    filled_quantity: Decimal
+    filled_notional: Decimal
+    fee: Decimal
+    fill_count: int
+    admitted_sequence: int
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def remaining(self) -> Decimal:
+        """What is still to be filled, base units."""
+        return self.quantity - self.filled_quantity
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether it waits in the book."""
+        return self.status in RESTING
+
+    @property
+    def is_live(self) -> bool:
+        """Whether anything can still become of it."""
+        return self.status in LIVE
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenOrders:
+    """Resting orders of one market, reduce-only ones left out of the sums (they need no margin)."""
+
+    count: int = 0
+    buy_quantity: Decimal = ZERO
+    buy_notional: Decimal = ZERO
+    sell_quantity: Decimal = ZERO
+    sell_notional: Decimal = ZERO
+
+    def add(self, order: OrderState, *, sign: int = 1) -> None:
+        """Count an order in (or out, with `sign` -1) with what remains of it."""
+        self.count += sign
+        if order.reduce_only or order.price is None:
+            return
+        quantity, notional = sign * order.remaining, sign * order.remaining * order.price
+        if order.side is Side.BUY:
+            self.buy_quantity += quantity
+            self.buy_notional += notional
+        else:
+            self.sell_quantity += quantity
+            self.sell_notional += notional
+
+
+@dataclass(slots=True, kw_only=True)
+class AccountHead:
+    """A row of `trading.models.TradingAccount` with its user's state."""
+
+    id: int
+    uuid: UUID
+    user_id: int
+    user_state: str
+    venue: str
+    state: str
+    simulator: str
+    max_leverage: int
+    sequence: int
+    order_count: int
+    fill_count: int
+    entry_count: int
+    head_hash: str
+
+
+@dataclass(slots=True, kw_only=True)
+class AccountState(AccountHead):
+    """An account under its lock. `row_id` is the first free id of a block for the rows of one booking."""
+
+    row_id: int
+    cash: CashState
+    positions: dict[int, PositionState] = field(default_factory=dict)
+    open_orders: dict[int, OpenOrders] = field(default_factory=dict)
+    leverage: dict[int, int] = field(default_factory=dict)
+    order: OrderState | None = None  # the one named by the caller, if it exists
+
+    def orders_on(self, market_id: int) -> OpenOrders:
+        """Open-order sums of a market, made when absent."""
+        return self.open_orders.setdefault(market_id, OpenOrders())
+
+    def leverage_on(self, market_id: int) -> int:
+        """The account's leverage on a market; 1 unless set."""
+        return self.leverage.get(market_id, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """An order as asked for; quantities in base units, `price` in quote per base. Shape-checked, nothing more."""
+
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: bool = False
+    reduce_only: bool = False
+    leverage: int | None = None
+    client_order_id: str = ""
+    tag: str = ""
+    source: OrderSource = OrderSource.APP

@@ -1,0 +1,187 @@
+"""Lock an account and load what a booking is decided on, in one round trip.
+
+Two statements, not one: under READ COMMITTED a statement that had to wait for the account's row would still see every
+other table as it was before the wait. The second statement's snapshot is taken once the lock is held. Times are the
+database's, so that rows of one account never go back in time however many machines write them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from astrade.core.errors import NotFound
+from trading.domain.lifecycle import LIVE
+from trading.domain.state import AccountHead, AccountState, CashState, OpenOrders, OrderState, PositionState
+from trading.models.base import ROW_IDS
+from trading.pipeline import Statement, run_together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRef:
+    """Whose account is meant: by row id, or the user's by UUID, or the user's primary one."""
+
+    user_id: int | None = None
+    account_uuid: UUID | None = None
+    account_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRef:
+    """An order of that account: by row id, UUID, number or client order id; exactly one is given."""
+
+    order_id: int | None = None
+    uuid: UUID | None = None
+    number: int | None = None
+    client_order_id: str | None = None
+
+    def column_and_value(self) -> tuple[str, Any]:
+        """The column that identifies it, and its value."""
+        named = {"id": self.order_id, "uuid": self.uuid, "number": self.number, "client_order_id": self.client_order_id}
+        return next((column, value) for column, value in named.items() if value is not None)
+
+
+class _Sums(msgspec.Struct):
+    market_id: int
+    count: int
+    buy_quantity: Decimal
+    buy_notional: Decimal
+    sell_quantity: Decimal
+    sell_notional: Decimal
+
+
+class _Loaded(msgspec.Struct):
+    now: datetime
+    row_id: int
+    cash: CashState
+    positions: list[PositionState] | None
+    open_orders: list[_Sums] | None
+    leverage: dict[int, int] | None
+    order: OrderState | None
+
+
+_decoder = msgspec.json.Decoder(_Loaded)
+_head_decoder = msgspec.json.Decoder(AccountHead)
+_LIVE = ", ".join(f"'{status}'" for status in sorted(LIVE))
+_ACCOUNT_COLUMNS = ", ".join(f"a.{name}" for name in AccountHead.__slots__ if name != "user_state")
+_POSITION_COLUMNS = ", ".join(PositionState.__slots__)
+_ORDER_COLUMNS = ", ".join(OrderState.__slots__)
+_LOCK = f"""
+SELECT row_to_json(h)::text FROM (
+  SELECT {_ACCOUNT_COLUMNS}, (SELECT u.state FROM accounts_user u WHERE u.id = a.user_id) AS user_state
+  FROM trading_tradingaccount a WHERE {{where}}{{lock}}) h
+"""
+_FOR_UPDATE = " FOR NO KEY UPDATE OF a"
+_LOAD = """
+WITH me AS MATERIALIZED (SELECT id, currency FROM trading_tradingaccount a WHERE {where})
+SELECT json_build_object(
+  'now', clock_timestamp(),
+  'row_id', nextval('{row_ids}'),
+  'cash', (SELECT json_build_object('id', c.id, 'asset', c.asset, 'balance', c.balance)
+           FROM trading_cashbalance c, me WHERE c.account_id = me.id AND c.asset = me.currency),
+  'positions', (SELECT json_agg(p) FROM (SELECT {positions} FROM trading_position
+                WHERE account_id = (SELECT id FROM me) AND (quantity <> 0 OR market_id = ${market})) p),
+  'open_orders', (SELECT json_agg(s) FROM (SELECT market_id, count(*) AS count,
+      coalesce(sum(quantity - filled_quantity) FILTER (WHERE side = 'buy' AND NOT reduce_only), 0) AS buy_quantity,
+      coalesce(sum((quantity - filled_quantity) * price)
+               FILTER (WHERE side = 'buy' AND NOT reduce_only), 0) AS buy_notional,
+      coalesce(sum(quantity - filled_quantity) FILTER (WHERE side = 'sell' AND NOT reduce_only), 0) AS sell_quantity,
+      coalesce(sum((quantity - filled_quantity) * price)
+               FILTER (WHERE side = 'sell' AND NOT reduce_only), 0) AS sell_notional
+      FROM trading_order WHERE account_id = (SELECT id FROM me) AND status IN ({live}) GROUP BY market_id) s),
+  'leverage', (SELECT json_object_agg(market_id, leverage) FROM trading_marketsetting
+               WHERE account_id = (SELECT id FROM me)),
+  'order', {order}
+)::text
+"""
+_ORDER = """(SELECT row_to_json(o) FROM (SELECT {columns} FROM trading_order
+             WHERE account_id = (SELECT id FROM me) AND {column} = ${order}) o)"""
+
+
+def load_account(
+    account: AccountRef, *, market_id: int | None = None, order: OrderRef | None = None
+) -> tuple[AccountState, datetime]:
+    """The account's state and the present moment by the database's clock; call it inside a transaction, which then
+    holds the account's lock until it ends.
+
+    `market_id` adds the (possibly flat) position of that market, `order` the order it names. Raises NotFound.
+    """
+    return _load(account, market_id=market_id, order=order, lock=_FOR_UPDATE)
+
+
+def read_account(account: AccountRef, *, market_id: int | None = None) -> AccountState:
+    """The account's state as it stands, without a lock: to show, never to decide a write on. Raises NotFound."""
+    state, _ = _load(account, market_id=market_id, order=None, lock="")
+    return state
+
+
+def read_accounts(account_ids: Sequence[int]) -> list[AccountState]:
+    """The states of several accounts in one round trip, in the order asked for; missing ones are left out."""
+    pairs = [_statements(AccountRef(account_id=account_id)) for account_id in account_ids]
+    values = run_together(*(statement for pair in pairs for statement in pair))
+    return [_state(head, loaded)[0] for head, loaded in zip(values[::2], values[1::2], strict=True) if head]
+
+
+def _load(
+    account: AccountRef, *, market_id: int | None, order: OrderRef | None, lock: str
+) -> tuple[AccountState, datetime]:
+    head, loaded = run_together(*_statements(account, market_id=market_id, order=order, lock=lock))
+    if head is None:
+        raise NotFound
+    return _state(head, loaded)
+
+
+def _statements(
+    account: AccountRef, *, market_id: int | None = None, order: OrderRef | None = None, lock: str = ""
+) -> tuple[Statement, Statement]:
+    where, values = _condition(account)
+    column, value = order.column_and_value() if order else (None, None)
+    load = _load_text(where, len(values), column)
+    return (_lock_text(where, lock), values), (
+        load,
+        (*values, market_id) if order is None else (*values, market_id, value),
+    )
+
+
+def _state(head: bytes, loaded: bytes | None) -> tuple[AccountState, datetime]:
+    account, found = _head_decoder.decode(head), _decoder.decode(loaded or b"")
+    state = AccountState(
+        **{name: getattr(account, name) for name in AccountHead.__slots__},
+        row_id=found.row_id,
+        cash=found.cash,
+        positions={position.market_id: position for position in found.positions or ()},
+        open_orders={sums.market_id: _open_orders(sums) for sums in found.open_orders or ()},
+        leverage=found.leverage or {},
+        order=found.order,
+    )
+    return state, found.now
+
+
+def _condition(account: AccountRef) -> tuple[str, tuple[object, ...]]:
+    if account.account_id is not None:
+        return "a.id = $1", (account.account_id,)
+    if account.account_uuid is not None:
+        return "a.user_id = $1 AND a.uuid = $2", (account.user_id, account.account_uuid)
+    return "a.user_id = $1 AND a.is_primary", (account.user_id,)
+
+
+@lru_cache
+def _lock_text(where: str, lock: str) -> str:
+    return _LOCK.format(where=where, lock=lock)
+
+
+@lru_cache
+def _load_text(where: str, values: int, order_column: str | None) -> str:
+    named = {"live": _LIVE, "row_ids": ROW_IDS, "positions": _POSITION_COLUMNS, "market": values + 1}
+    order = _ORDER.format(columns=_ORDER_COLUMNS, column=order_column, order=values + 2) if order_column else "NULL"
+    return _LOAD.format(where=where, order=order, **named)
+
+
+def _open_orders(sums: _Sums) -> OpenOrders:
+    values = {name: getattr(sums, name) for name in _Sums.__struct_fields__ if name != "market_id"}
+    return OpenOrders(**values)

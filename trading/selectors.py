@@ -1,0 +1,151 @@
+"""Reads of trading: who owns what, and the rows that lists and sockets show."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db.models import QuerySet
+
+from accounts.models import UserState
+from astrade.core.errors import NotFound
+from astrade.core.permissions import Caller
+from trading.domain.bodies import event_frame
+from trading.domain.lifecycle import LIVE, LedgerAccount, Side
+from trading.loading import AccountRef
+from trading.models import Event, Fill, JournalEntry, Order, Position, Posting, TradingAccount
+
+FRAMES_MAX = 1000
+
+
+def account_ref(caller: Caller, account_uuid: UUID | None = None) -> AccountRef:
+    """The account a call acts on: the one named, the one its API key is bound to, else the user's primary one.
+
+    A key bound to one account reaches no other: naming another is NotFound, as for a stranger's. Asks nothing of the
+    database unless a bound key names an account.
+    """
+    if caller.account_id is None:
+        return AccountRef(user_id=caller.user_id, account_uuid=account_uuid)
+    if account_uuid is not None:
+        owned = TradingAccount.objects.filter(pk=caller.account_id, uuid=account_uuid)
+        if not owned.exists():
+            raise NotFound
+    return AccountRef(account_id=caller.account_id)
+
+
+def accounts_of(caller: Caller) -> QuerySet[TradingAccount]:
+    """The accounts the caller reaches, closed ones included."""
+    owned = TradingAccount.objects.filter(user_id=caller.user_id)
+    return owned if caller.account_id is None else owned.filter(pk=caller.account_id)
+
+
+def account_by_ref(account: AccountRef) -> TradingAccount:
+    """The row of a referenced account; raises NotFound."""
+    found = _referenced(account).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def account_id_of(account: AccountRef) -> int | None:
+    """The row id of a referenced account, None if there is none."""
+    if account.account_id is not None:
+        return account.account_id
+    return _referenced(account).values_list("pk", flat=True).first()
+
+
+def _referenced(account: AccountRef) -> QuerySet[TradingAccount]:
+    if account.account_id is not None:
+        return TradingAccount.objects.filter(pk=account.account_id)
+    if account.user_id is None:
+        return TradingAccount.objects.none()
+    owned = TradingAccount.objects.filter(user_id=account.user_id)
+    if account.account_uuid is not None:
+        return owned.filter(uuid=account.account_uuid)
+    return owned.filter(is_primary=True)
+
+
+def resolve_account(user_id: int, account_uuid: UUID) -> int | None:
+    """The row id of a user's open account, for API keys that are bound to one."""
+    owned = TradingAccount.objects.filter(user_id=user_id, uuid=account_uuid)
+    return owned.exclude(state=TradingAccount.State.CLOSED).values_list("pk", flat=True).first()
+
+
+def owned_account(caller: Caller, account_uuid: UUID | None) -> tuple[int, UUID, int]:
+    """Row id, UUID and present event sequence of the caller's account (the primary one for None); raises NotFound."""
+    account = account_by_ref(account_ref(caller, account_uuid))
+    return account.pk, account.uuid, account.sequence
+
+
+def current_sequences(account_ids: Iterable[int]) -> dict[int, int]:
+    """The present event sequence of each account, in one query."""
+    rows = TradingAccount.objects.filter(pk__in=list(account_ids)).values_list("pk", "sequence")
+    return dict(rows)
+
+
+def accounts_with_positions(account_ids: Iterable[int]) -> list[int]:
+    """Those of the accounts that hold an open position, in one query."""
+    held = Position.objects.filter(account_id__in=list(account_ids)).exclude(quantity=0)
+    return list(held.order_by("account_id").values_list("account_id", flat=True).distinct())
+
+
+def accounts_to_clear() -> list[int]:
+    """Accounts of frozen users that still have open orders."""
+    orders = Order.objects.filter(status__in=sorted(LIVE), account__user__state=UserState.FROZEN)
+    return list(orders.order_by("account_id").values_list("account_id", flat=True).distinct())
+
+
+def events_after(account_id: int, *, after: int, limit: int) -> list[dict[str, Any]]:
+    """Frames of an account's events with a sequence above `after`, oldest first."""
+    columns = ("kind", "sequence", "schema", "at", "data")
+    rows = Event.objects.filter(account_id=account_id, sequence__gt=after).order_by("sequence").values(*columns)
+    return [event_frame(**row) for row in rows[:limit]]
+
+
+def event_frames(account_id: int, *, after: int, limit: int = FRAMES_MAX) -> list[tuple[int, bytes]]:
+    """The same as sequence and encoded frame, for sockets."""
+    return [(frame["sequence"], orjson.dumps(frame)) for frame in events_after(account_id, after=after, limit=limit)]
+
+
+def orders_of(account_id: int) -> QuerySet[Order]:
+    """All orders of an account with their market."""
+    return Order.objects.filter(account_id=account_id).select_related("market")
+
+
+def open_orders(account_id: int) -> QuerySet[Order]:
+    """Orders something can still become of."""
+    return orders_of(account_id).filter(status__in=sorted(LIVE))
+
+
+def past_orders(account_id: int) -> QuerySet[Order]:
+    """Orders that ended."""
+    return orders_of(account_id).exclude(status__in=sorted(LIVE))
+
+
+def live_order_ids(account: AccountRef, *, market_id: int | None = None, side: Side | None = None) -> list[int]:
+    """Row ids of an account's open orders, oldest first; raises NotFound for an account that isn't the caller's."""
+    account_id = account_id_of(account)
+    if account_id is None:
+        raise NotFound
+    orders = Order.objects.filter(account_id=account_id, status__in=sorted(LIVE))
+    if market_id is not None:
+        orders = orders.filter(market_id=market_id)
+    if side is not None:
+        orders = orders.filter(side=side)
+    return list(orders.order_by("id").values_list("id", flat=True))
+
+
+def fills_of(account_id: int) -> QuerySet[Fill]:
+    """An account's fills with order and market."""
+    return Fill.objects.filter(account_id=account_id).select_related("order", "market")
+
+
+def entries_of(account_id: int) -> QuerySet[JournalEntry]:
+    """An account's journal entries, one cash line each."""
+    return JournalEntry.objects.filter(account_id=account_id)
+
+
+def cash_postings(entries: Sequence[JournalEntry]) -> dict[int, Posting]:
+    """The cash line of each entry by entry id, in one query."""
+    found = Posting.objects.filter(entry__in=entries, ledger_account=LedgerAccount.CASH)
+    return {posting.entry_id: posting for posting in found}

@@ -1,0 +1,148 @@
+"""Trading accounts: open, change, close. Money on a practice account comes from the faucet, in the ledger."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.services.locks import locked_user
+from astrade.core import errors
+from marketdata.selectors import MarketInfo
+from trading import selectors
+from trading.domain.admission import check_account, check_leverage, check_margin, leverage_cap
+from trading.domain.bodies import balance_body
+from trading.domain.lifecycle import EntryKind, LedgerAccount
+from trading.domain.margin import Board, summarise
+from trading.loading import AccountRef
+from trading.models import CashBalance, MarketSetting, TradingAccount
+from trading.services.bookings import booking, present_board
+
+MAX_PRACTICE_ACCOUNTS = 5
+MAX_INITIAL_BALANCE = Decimal(100_000)
+DEFAULT_NAME = "Practice"
+
+
+def open_practice_account(
+    *,
+    user_id: int,
+    name: str = DEFAULT_NAME,
+    initial_balance: Decimal | None = None,
+    max_leverage: int = 10,
+    max_daily_loss: Decimal | None = None,
+    simulator: str = TradingAccount.Simulator.REALISTIC,
+) -> TradingAccount:
+    """Open a practice account with virtual money (10,000 unless said); the user's first one becomes the primary one.
+
+    Raises FundsLimitExceeded beyond five open practice accounts or 100,000. Locks the user and their accounts,
+    then the new one.
+    """
+    balance = Decimal(settings.PRACTICE_INITIAL_BALANCE) if initial_balance is None else initial_balance
+    if not 0 <= balance <= MAX_INITIAL_BALANCE:
+        raise errors.FundsLimitExceeded(details={"initial_balance": balance, "max": MAX_INITIAL_BALANCE})
+    nothing_open = Board(markets={}, quotes={})
+    with transaction.atomic():
+        account = _create(
+            user_id, name=name, max_leverage=max_leverage, max_daily_loss=max_daily_loss, simulator=simulator
+        )
+        with booking(AccountRef(account_id=account.pk)) as batch:
+            reference = f"faucet:{account.uuid}"
+            batch.post(EntryKind.DEPOSIT, amount=balance, against=LedgerAccount.EXTERNAL, reference=reference)
+            summary = summarise(batch.account, nothing_open)
+            batch.emit("balance_update", balance_body(summary, asset=batch.account.cash.asset))
+    return account
+
+
+def _create(
+    user_id: int, *, name: str, max_leverage: int, max_daily_loss: Decimal | None, simulator: str
+) -> TradingAccount:
+    locked_user(user_id)  # also where there is no account yet that could be locked
+    owned = list(TradingAccount.objects.select_for_update().filter(user_id=user_id).order_by("pk"))
+    open_ones = [account for account in owned if account.state != TradingAccount.State.CLOSED]
+    if len(open_ones) >= MAX_PRACTICE_ACCOUNTS:
+        raise errors.FundsLimitExceeded(details={"accounts": len(open_ones), "max": MAX_PRACTICE_ACCOUNTS})
+    TradingAccount.objects.filter(user_id=user_id, is_primary=True, state=TradingAccount.State.CLOSED).update(
+        is_primary=False
+    )
+    account = TradingAccount.objects.create(
+        user_id=user_id,
+        name=name,
+        is_primary=not any(account.is_primary for account in open_ones),
+        max_leverage=max_leverage,
+        max_daily_loss=max_daily_loss,
+        simulator=simulator,
+        created_at=timezone.now(),
+    )
+    CashBalance.objects.create(account=account, asset=account.currency)
+    return account
+
+
+def update_account(*, account: AccountRef, changes: dict[str, Any], version: int | None = None) -> TradingAccount:
+    """Change name, limits or primary of an account; raises NotFound, VersionConflict or AccountFrozen (closed).
+
+    Locks the user's accounts, since at most one of them is primary.
+    """
+    with transaction.atomic():
+        found = selectors.account_by_ref(account)
+        owned = {
+            row.pk: row
+            for row in TradingAccount.objects.select_for_update().filter(user_id=found.user_id).order_by("pk")
+        }
+        found = owned[found.pk]
+        if version is not None and version != found.version:
+            raise errors.VersionConflict(details={"version": found.version})
+        if found.state == TradingAccount.State.CLOSED:
+            raise errors.AccountFrozen(details={"state": found.state})
+        if changes.pop("primary", False) and not found.is_primary:
+            TradingAccount.objects.filter(user_id=found.user_id, is_primary=True).update(is_primary=False)
+            found.is_primary = True
+        for name, value in changes.items():
+            setattr(found, name, value)
+        found.version += 1
+        found.save(update_fields=["is_primary", "version", *changes])
+    return found
+
+
+def close_account(*, account: AccountRef) -> TradingAccount:
+    """Close an account for good, keeping its history; raises OpenPositions while anything is open.
+
+    The primary account's place goes to the oldest open one. Locks the user's accounts.
+    """
+    with transaction.atomic():
+        found = selectors.account_by_ref(account)
+        owned = list(TradingAccount.objects.select_for_update().filter(user_id=found.user_id).order_by("pk"))
+        with booking(AccountRef(account_id=found.pk)) as batch:
+            state = batch.account
+            if state.open_orders or any(position.quantity for position in state.positions.values()):
+                raise errors.OpenPositions
+        closing = next(row for row in owned if row.pk == found.pk)
+        if closing.state == TradingAccount.State.CLOSED:
+            return closing
+        others = [row for row in owned if row.pk != closing.pk and row.state != TradingAccount.State.CLOSED]
+        was_primary, closing.is_primary = closing.is_primary and bool(others), closing.is_primary and not others
+        closing.state, closing.closed_at = TradingAccount.State.CLOSED, timezone.now()
+        closing.version += 1
+        closing.save(update_fields=["state", "closed_at", "is_primary", "version"])
+        if was_primary:
+            TradingAccount.objects.filter(pk=others[0].pk).update(is_primary=True)
+    return closing
+
+
+def set_leverage(*, account: AccountRef, market: MarketInfo, leverage: int) -> tuple[int, int]:
+    """Set an account's leverage on a market; returns it with the highest one allowed. Locks the account.
+
+    Raises LeverageAboveLimit, or InsufficientMargin if what is open would then be bound by more than there is.
+    """
+    board = present_board()
+    with booking(account, market_id=market.id) as batch:
+        state = batch.account
+        check_account(state)
+        check_leverage(state, market, leverage=leverage)
+        before = summarise(state, board)
+        state.leverage[market.id] = leverage
+        check_margin(before, summarise(state, board))
+        MarketSetting.objects.update_or_create(
+            account_id=state.id, market_id=market.id, defaults={"leverage": leverage}
+        )
+    return leverage, leverage_cap(state, market)

@@ -1,0 +1,44 @@
+"""What every booking shares: lock and load, decide, write, announce. The only place that calls the writer."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import transaction
+
+from astrade.core.errors import MarketDataStale
+from marketdata import live
+from marketdata.selectors import markets_by_id
+from trading.announcing import announce_on_commit
+from trading.domain.batch import Batch
+from trading.domain.margin import Board
+from trading.loading import AccountRef, OrderRef, load_account
+from trading.models.base import ROW_ID_BLOCK
+from trading.writer import write
+
+
+@contextmanager
+def booking(account: AccountRef, *, market_id: int | None = None, order: OrderRef | None = None) -> Iterator[Batch]:
+    """One transaction on one account: yields a batch under the account's lock, writes it at the end if it says
+    anything.
+
+    Whatever the block raises rolls everything back. Raises NotFound for an account that is not the caller's.
+    """
+    with transaction.atomic():
+        state, now = load_account(account, market_id=market_id, order=order)
+        batch = Batch(state, now=now, new_uuid=uuid.uuid4, row_ids=ROW_ID_BLOCK)
+        yield batch
+        if batch.frames:
+            write(batch)
+            announce_on_commit(state.id, batch.frames)
+
+
+def present_board() -> Board:
+    """Every market's terms with the quotes that are to be had; none while Redis is down (call it outside a
+    transaction).
+    """
+    try:
+        quotes = live.quotes()
+    except MarketDataStale:
+        quotes = {}
+    return Board(markets=markets_by_id(), quotes=quotes)

@@ -1,0 +1,72 @@
+"""Close a position, whole or in part: a reduce-only market order the other way."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from uuid import UUID
+
+from astrade.core.errors import DuplicateClientOrderId, NotFound, ReduceOnlyWouldIncrease
+from marketdata.selectors import market_by_symbol, markets_by_id
+from trading import selectors
+from trading.domain.bodies import order_body
+from trading.domain.lifecycle import OrderSource, OrderType, Side
+from trading.domain.state import OrderRequest, PositionState
+from trading.loading import AccountRef, read_account
+from trading.services.orders import Placed, place_order
+
+
+def close_position(
+    *,
+    account: AccountRef,
+    position_uuid: UUID | None = None,
+    symbol: str | None = None,
+    quantity: Decimal | None = None,
+    client_order_id: str = "",
+    source: OrderSource = OrderSource.APP,
+) -> Placed:
+    """Close `quantity` base units of a position, all of it unless said, at market; returns the order that does.
+
+    Raises NotFound where nothing is open, ReduceOnlyWouldIncrease for more than is held. If the position shrinks before
+    the order is decided, that is a refusal too: nothing is ever opened the other way. The same `client_order_id`
+    returns the first order, or raises DuplicateClientOrderId if that was for something else.
+    """
+    if client_order_id and (placed := _placed_before(account, client_order_id, symbol=symbol, quantity=quantity)):
+        return placed
+    state = read_account(account)
+    position = _open_position(state.positions.values(), position_uuid=position_uuid, symbol=symbol)
+    held = abs(position.quantity)
+    if quantity is not None and quantity > held:
+        raise ReduceOnlyWouldIncrease(details={"position": position.quantity, "quantity": quantity})
+    request = OrderRequest(
+        side=Side.SELL if position.quantity > 0 else Side.BUY,
+        type=OrderType.MARKET,
+        quantity=quantity or held,
+        reduce_only=True,
+        client_order_id=client_order_id,
+        source=source,
+    )
+    return place_order(account=account, symbol=markets_by_id()[position.market_id].symbol, request=request)
+
+
+def _placed_before(
+    account: AccountRef, client_order_id: str, *, symbol: str | None, quantity: Decimal | None
+) -> Placed | None:
+    """The closing order of this id: what it closed is no longer open, so the position can't tell of it."""
+    owner = selectors.account_by_ref(account)
+    order = selectors.orders_of(owner.pk).filter(client_order_id=client_order_id).first()
+    if order is None:
+        return None
+    is_same = order.type == OrderType.MARKET and order.reduce_only and quantity in (None, order.quantity)
+    if not is_same or (symbol and market_by_symbol(symbol).id != order.market_id):
+        raise DuplicateClientOrderId(details={"client_order_id": client_order_id, "number": order.number})
+    body = order_body(order, account=owner.uuid, venue=owner.venue, symbol=order.market.symbol)
+    return Placed(body=body, replayed=True)
+
+
+def _open_position(
+    positions: Iterable[PositionState], *, position_uuid: UUID | None, symbol: str | None
+) -> PositionState:
+    market_id = market_by_symbol(symbol).id if symbol else None
+    for position in positions:
+        if position.quantity and (position.uuid == position_uuid or position.market_id == market_id):
+            return position
+    raise NotFound

@@ -1,0 +1,55 @@
+"""Trading's scheduled work. Every task may run twice or be killed half-way: what it did stays, the rest is
+done next time.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from celery import shared_task
+from django.db import transaction
+
+from astrade.core.clock import system_clock
+from trading.loading import AccountRef
+from trading.selectors import accounts_to_clear
+from trading.services.orders import cancel_orders
+from trading.services.snapshots import take_snapshots
+from trading.totals import add_next_totals
+from trading.verification import LEDGER_FINDINGS, verify_ledger
+
+logger = logging.getLogger(__name__)
+SNAPSHOT_EVERY = timedelta(minutes=5)
+BATCHES_MAX = 200
+
+
+@shared_task
+def take_equity_snapshots() -> None:
+    """Store every account's equity at the present moment of the five-minute grid."""
+    now = system_clock()
+    at = now - (now - datetime.min.replace(tzinfo=now.tzinfo)) % SNAPSHOT_EVERY
+    take_snapshots(at)
+
+
+@shared_task
+def sweep_events() -> None:
+    """Bring the users' totals up to date with the events."""
+    for _ in range(BATCHES_MAX):
+        if not add_next_totals():
+            return
+
+
+@shared_task
+def cancel_orders_of_frozen_users() -> None:
+    """Cancel what users left open when they were frozen."""
+    for account_id in accounts_to_clear():
+        cancelled = cancel_orders(account=AccountRef(account_id=account_id), reason="user_frozen")
+        logger.info("orders_of_frozen_user_cancelled", extra={"account": account_id, "orders": len(cancelled)})
+
+
+@shared_task
+def check_ledger() -> None:
+    """Check the whole ledger and raise the alarm in log and metrics if it does not hold."""
+    with transaction.atomic():
+        findings = [finding for _, found in verify_ledger() for finding in found]
+    LEDGER_FINDINGS.set(len(findings))
+    for finding in findings:
+        logger.error("ledger_finding", extra={"check": finding.check, "where": finding.where})

@@ -1,0 +1,150 @@
+"""Check the ledger against itself, set-based: hashes, chains, sums, counters and balances, all inside PostgreSQL.
+
+Each check is one query that returns what is wrong; a clean ledger returns nothing. `sha256()` over the canonical
+text of
+`trading.domain.ledger` shows a flipped byte, gaps in numbers show removed rows, and the account's counters and
+head hash a tail that was cut.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from django.db import connection
+from prometheus_client import Gauge
+
+SHOWN_AT_MOST = 20  # findings of one check
+LEDGER_FINDINGS = Gauge(
+    "astrade_ledger_findings", "What the last ledger check found wrong", multiprocess_mode="mostrecent"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, and where."""
+
+    check: str
+    where: str
+
+
+_LINES = """
+SELECT entry_id, string_agg(ledger_account || ':' || asset || ':' || amount::text || ':'
+                            || coalesce(running_balance::text, ''), ';' ORDER BY line) AS text
+FROM trading_posting GROUP BY entry_id
+"""
+_CANONICAL = """
+a.uuid::text || '|' || e.uuid::text || '|' || e.number || '|' || e.kind || '|' || e.reference || '|'
+|| (extract(epoch FROM e.at) * 1000000)::bigint || '|' || e.previous_hash || '|' || coalesce(l.text, '')
+"""
+_PLACE = "'account ' || a.uuid || ' entry ' || e.number"
+CHECKS: Mapping[str, str] = {
+    "hash": f"""
+        SELECT {_PLACE} || ' (row ' || e.id || '): its content does not give its hash'
+        FROM trading_journalentry e JOIN trading_tradingaccount a ON a.id = e.account_id
+        LEFT JOIN ({_LINES}) l ON l.entry_id = e.id
+        WHERE e.hash <> encode(sha256(convert_to({_CANONICAL}, 'UTF8')), 'hex')""",
+    "chain": f"""
+        SELECT {_PLACE} || ': ' || CASE WHEN e.number <> e.due THEN 'entry ' || e.due || ' before it is missing'
+                                        ELSE 'previous_hash is not the hash of the entry before' END
+        FROM (SELECT *, 1 + coalesce(lag(number) OVER w, 0) AS due, lag(hash, 1, repeat('0', 64)) OVER w AS before
+              FROM trading_journalentry WINDOW w AS (PARTITION BY account_id ORDER BY number)) e
+        JOIN trading_tradingaccount a ON a.id = e.account_id
+        WHERE e.number <> e.due OR e.previous_hash <> e.before""",
+    "head": """
+        SELECT 'account ' || a.uuid || ': holds ' || a.entry_count || ' entries with head ' || left(a.head_hash, 12)
+               || ', the journal ends at ' || coalesce(e.number, 0) || ' with '
+               || left(coalesce(e.hash, repeat('0', 64)), 12)
+        FROM trading_tradingaccount a
+        LEFT JOIN LATERAL (SELECT number, hash FROM trading_journalentry WHERE account_id = a.id
+                           ORDER BY number DESC LIMIT 1) e ON true
+        WHERE a.entry_count <> coalesce(e.number, 0) OR a.head_hash <> coalesce(e.hash, repeat('0', 64))""",
+    "orphan": """
+        SELECT 'posting row ' || p.id || ' belongs to entry row ' || p.entry_id || ', which is missing'
+        FROM trading_posting p LEFT JOIN trading_journalentry e ON e.id = p.entry_id WHERE e.id IS NULL""",
+    "balanced": f"""
+        SELECT {_PLACE} || ': postings in ' || s.asset || ' sum to ' || s.total
+        FROM (SELECT entry_id, asset, sum(amount) AS total FROM trading_posting GROUP BY 1, 2 HAVING sum(amount) <> 0) s
+        JOIN trading_journalentry e ON e.id = s.entry_id JOIN trading_tradingaccount a ON a.id = e.account_id""",
+    "running balance": f"""
+        SELECT {_PLACE} || ': running balance ' || s.running_balance || ' is not the sum ' || s.total
+        FROM (SELECT p.entry_id, p.running_balance, sum(p.amount) OVER w AS total
+              FROM trading_posting p JOIN trading_journalentry e ON e.id = p.entry_id WHERE p.ledger_account = 'cash'
+              WINDOW w AS (PARTITION BY e.account_id, p.asset ORDER BY e.number, p.line)) s
+        JOIN trading_journalentry e ON e.id = s.entry_id JOIN trading_tradingaccount a ON a.id = e.account_id
+        WHERE s.running_balance <> s.total""",
+    "cash balance": """
+        SELECT 'account ' || a.uuid || ': ' || asset || ' balance ' || coalesce(c.balance, 0)
+               || ' is not the sum of postings ' || coalesce(s.total, 0)
+        FROM trading_cashbalance c
+        FULL JOIN (SELECT e.account_id, p.asset, sum(p.amount) AS total
+                   FROM trading_posting p JOIN trading_journalentry e ON e.id = p.entry_id
+                   WHERE p.ledger_account = 'cash' GROUP BY 1, 2) s USING (account_id, asset)
+        JOIN trading_tradingaccount a ON a.id = account_id
+        WHERE coalesce(c.balance, 0) <> coalesce(s.total, 0)""",
+    "events": """
+        SELECT 'account ' || a.uuid || ': ' || a.sequence || ' events were counted, ' || coalesce(s.found, 0)
+               || ' are there, the last one is ' || coalesce(s.last, 0)
+        FROM trading_tradingaccount a
+        LEFT JOIN (SELECT account_id, count(*) AS found, max(sequence) AS last FROM trading_event GROUP BY 1) s
+             ON s.account_id = a.id
+        WHERE a.sequence <> coalesce(s.found, 0) OR a.sequence <> coalesce(s.last, 0)""",
+    "fills": """
+        SELECT 'account ' || a.uuid || ': ' || a.fill_count || ' fills were counted, '
+               || coalesce(s.found, 0) || ' are there'
+        FROM trading_tradingaccount a
+        LEFT JOIN (SELECT account_id, count(*) AS found FROM trading_fill GROUP BY 1) s ON s.account_id = a.id
+        WHERE a.fill_count <> coalesce(s.found, 0)""",
+    "booked": """
+        SELECT 'account ' || a.uuid || ' fill ' || f.number || ': PnL ' || f.realized_pnl || ' and fee ' || f.fee
+               || ' are booked as ' || coalesce(b.pnl, 0) || ' and ' || coalesce(b.fee, 0)
+        FROM trading_fill f JOIN trading_tradingaccount a ON a.id = f.account_id
+        LEFT JOIN (SELECT e.account_id, e.reference,
+                          sum(p.amount) FILTER (WHERE e.kind <> 'commission') AS pnl,
+                          -sum(p.amount) FILTER (WHERE e.kind = 'commission') AS fee
+                   FROM trading_journalentry e JOIN trading_posting p ON p.entry_id = e.id
+                   WHERE p.ledger_account = 'cash' AND starts_with(e.reference, 'fill:') GROUP BY 1, 2) b
+             ON b.account_id = f.account_id AND b.reference = 'fill:' || f.uuid
+        WHERE f.realized_pnl <> coalesce(b.pnl, 0) OR f.fee <> coalesce(b.fee, 0)""",
+    "positions": """
+        SELECT 'account ' || a.uuid || ' market ' || p.market_id || ': position ' || p.quantity
+               || ' is not the sum of its fills ' || coalesce(s.total, 0)
+        FROM trading_position p JOIN trading_tradingaccount a ON a.id = p.account_id
+        LEFT JOIN (SELECT account_id, market_id, sum(CASE side WHEN 'buy' THEN quantity ELSE -quantity END) AS total
+                   FROM trading_fill GROUP BY 1, 2) s ON s.account_id = p.account_id AND s.market_id = p.market_id
+        WHERE p.quantity <> coalesce(s.total, 0)""",
+    "orders": """
+        SELECT 'account ' || a.uuid || ' order ' || o.number || ': filled ' || o.filled_quantity || ' for '
+               || o.filled_notional || ' and fee ' || o.fee || ' is not the sum of its fills '
+               || coalesce(s.quantity, 0) || ', ' || coalesce(s.notional, 0) || ' and ' || coalesce(s.fee, 0)
+        FROM trading_order o JOIN trading_tradingaccount a ON a.id = o.account_id
+        LEFT JOIN (SELECT order_id, sum(quantity) AS quantity, sum(price * quantity) AS notional, sum(fee) AS fee
+                   FROM trading_fill GROUP BY 1) s ON s.order_id = o.id
+        WHERE (o.filled_quantity, o.filled_notional, o.fee)
+              <> (coalesce(s.quantity, 0), coalesce(s.notional, 0), coalesce(s.fee, 0))""",
+}
+
+
+def run_check(name: str) -> list[Finding]:
+    """What one check finds, at most `SHOWN_AT_MOST`."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{CHECKS[name]} LIMIT %s", [SHOWN_AT_MOST])
+        return [Finding(name, where) for (where,) in cursor.fetchall()]
+
+
+def verify_ledger() -> Iterator[tuple[str, list[Finding]]]:
+    """Run every check, all on one snapshot, yielding each one's findings as it is done; call it in a
+    transaction of its own.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    for name in CHECKS:
+        yield name, run_check(name)
+
+
+def posting_count() -> int:
+    """How many postings there are."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM trading_posting")
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0

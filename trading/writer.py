@@ -1,0 +1,119 @@
+"""The one writer of bookings: all rows of a `Batch` in one statement of data-modifying CTEs (DESIGN §4.1).
+
+The rows travel as one JSON document, and PostgreSQL reads them by the tables' own column types. The text depends
+only on which tables a booking touches, so a handful of plans serves all of them. Call it under the account's lock.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from trading.domain.batch import Batch
+from trading.domain.state import OrderState, PositionState
+from trading.pipeline import run_together
+
+_INSERTED: Mapping[str, tuple[str, str]] = {
+    "transition": ("trading_ordertransition", "id, order_id, from_status, to_status, reason, at"),
+    "fill": (
+        "trading_fill",
+        "id, uuid, account_id, order_id, market_id, number, venue_trade_id, side, price, quantity, fee, fee_asset, "
+        "is_taker, realized_pnl, seed, book_sequence, at",
+    ),
+    "closed_position": (
+        "trading_closedposition",
+        "id, uuid, account_id, market_id, number, side, quantity, entry_notional, exit_notional, realized_pnl, fees, "
+        "opened_at, closed_at",
+    ),
+    "entry": ("trading_journalentry", "id, uuid, account_id, number, kind, reference, at, previous_hash, hash"),
+    "posting": ("trading_posting", "id, entry_id, line, ledger_account, asset, amount, running_balance"),
+    "event": ("trading_event", "id, account_id, sequence, kind, schema, data, at"),
+}
+_MUTABLE_ORDER = (
+    "status",
+    "reason",
+    "filled_quantity",
+    "filled_notional",
+    "fee",
+    "fill_count",
+    "version",
+    "updated_at",
+)
+_FIXED_POSITION = ("id", "market_id")
+
+
+def _insert(key: str) -> str:
+    table, columns = _INSERTED[key]
+    source = f"jsonb_populate_recordset(NULL::{table}, doc.d->'{key}')"
+    return f"{key} AS (INSERT INTO {table} ({columns}) SELECT {columns} FROM doc, {source})"
+
+
+def _assignments(columns: Iterable[str], source: str) -> str:
+    return ", ".join(f"{column} = {source}.{column}" for column in columns)
+
+
+_ORDER_COLUMNS = ", ".join(("account_id", *OrderState.__slots__))
+_POSITION_COLUMNS = ", ".join(("account_id", *PositionState.__slots__))
+_MUTABLE_POSITION = tuple(name for name in PositionState.__slots__ if name not in _FIXED_POSITION)
+_UPSERTED: Mapping[str, str] = {
+    "order": f"""orders AS (INSERT INTO trading_order ({_ORDER_COLUMNS}) SELECT {_ORDER_COLUMNS}
+        FROM doc, jsonb_populate_recordset(NULL::trading_order, doc.d->'order')
+        ON CONFLICT (id) DO UPDATE SET {_assignments(_MUTABLE_ORDER, "excluded")})""",
+    "position": f"""positions AS (INSERT INTO trading_position ({_POSITION_COLUMNS}) SELECT {_POSITION_COLUMNS}
+        FROM doc, jsonb_populate_recordset(NULL::trading_position, doc.d->'position')
+        ON CONFLICT (id) DO UPDATE SET {_assignments(_MUTABLE_POSITION, "excluded")})""",
+    "leverage": """leverage AS (INSERT INTO trading_marketsetting (account_id, market_id, leverage)
+        SELECT account_id, market_id, leverage
+        FROM doc, jsonb_populate_recordset(NULL::trading_marketsetting, doc.d->'leverage')
+        ON CONFLICT (account_id, market_id) DO UPDATE SET leverage = excluded.leverage)""",
+    "cash": """cash AS (UPDATE trading_cashbalance c SET balance = (doc.d->'cash'->>'balance')::numeric
+        FROM doc WHERE c.id = (doc.d->'cash'->>'id')::bigint)""",
+}
+_COUNTERS = ("sequence", "order_count", "fill_count", "entry_count", "head_hash")
+_ACCOUNT = f"""UPDATE trading_tradingaccount a SET {_assignments(_COUNTERS, "n")}
+    FROM doc, jsonb_populate_record(NULL::trading_tradingaccount, doc.d->'account') n
+    WHERE a.id = n.id RETURNING a.id"""
+
+
+def write(batch: Batch) -> None:
+    """Write the batch: one statement. Raises Django's IntegrityError if a constraint or trigger objects."""
+    document = document_of(batch)
+    text = statement(tuple(key for key in document if key != "account"))
+    run_together((text, [orjson.dumps(document, default=_text)]))
+
+
+def document_of(batch: Batch) -> dict[str, Any]:
+    """The rows of a batch by key, keys in the writer's order; only what the batch touches."""
+    account = batch.account
+    rows: dict[str, Any] = {"account": {name: getattr(account, name) for name in ("id", *_COUNTERS)}}
+    owner = {"account_id": account.id}
+    if batch.orders:
+        rows["order"] = [_row(order, OrderState.__slots__) | owner for order in batch.orders.values()]
+    if batch.positions:
+        rows["position"] = [_row(position, PositionState.__slots__) | owner for position in batch.positions.values()]
+    if batch.leverage:
+        rows["leverage"] = [
+            owner | {"market_id": market, "leverage": value} for market, value in batch.leverage.items()
+        ]
+    if batch.cash_changed:
+        rows["cash"] = {"id": account.cash.id, "balance": account.cash.balance}
+    return rows | {key: batch.inserts[key] for key in _INSERTED if key in batch.inserts}
+
+
+@lru_cache
+def statement(keys: tuple[str, ...]) -> str:
+    """The statement that writes a document with these keys beside `account`."""
+    parts = [_UPSERTED[key] if key in _UPSERTED else _insert(key) for key in keys]
+    return "WITH doc AS MATERIALIZED (SELECT $1::jsonb AS d),\n" + ",\n".join(parts) + "\n" + _ACCOUNT
+
+
+def _row(source: object, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in names}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"no column holds a {type(value).__name__}")
