@@ -34,6 +34,9 @@ WAITING = """
 SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database AND d.datname = current_database()
 WHERE locktype = 'advisory' AND NOT granted AND classid = %s AND objid = %s
 """
+SESSIONS = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s
+"""
 FUNCTION = """
 CREATE FUNCTION crash_point() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -90,14 +93,10 @@ def trapped(system: System, name: str, *, on: str, at: Point) -> Iterator[Trap]:
     the sessions of what was killed."""
     key = system.value("SELECT hashtext(%s)", f"{name}:{on}")
     system.rows("SELECT pg_advisory_lock(%s, %s)", int(at), key)
-    before = _sessions(system, name)
     try:
         yield Trap(system, name, at, key)
     finally:
         system.rows("SELECT pg_advisory_unlock(%s, %s)", int(at), key)
     if name not in system.running:
-        eventually("its sessions are gone", lambda: not before & _sessions(system, name), within_s=SOON_S)
-
-
-def _sessions(system: System, name: str) -> set[int]:
-    return {pid for (pid,) in system.rows("SELECT pid FROM pg_stat_activity WHERE application_name = %s", name)}
+        # All of them: a session opened after the trap was set may be the one that was caught in it.
+        eventually("its sessions are gone", lambda: not system.value(SESSIONS, name), within_s=SOON_S)
