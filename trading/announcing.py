@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from django.db import transaction
 
-from astrade.core.redis import ask, channel_named, redis_errors
+from astrade.core.redis import channel_named, redis_errors, tell
 
 logger = logging.getLogger(__name__)
 EVENTS_CHANNEL = channel_named("events")
@@ -27,6 +27,6 @@ def announce_on_commit(account_id: int, frames: Sequence[Mapping[str, Any]]) -> 
 def _publish(account_id: int, frames: Sequence[Mapping[str, Any]]) -> None:
     try:
         channel = account_channel(account_id)
-        ask(*(("PUBLISH", channel, orjson.dumps(frame)) for frame in frames), ("PUBLISH", EVENTS_CHANNEL, account_id))
+        tell(*(("PUBLISH", channel, orjson.dumps(frame)) for frame in frames), ("PUBLISH", EVENTS_CHANNEL, account_id))
     except redis_errors as exc:
         logger.warning("announcement_lost", extra={"account": account_id, "error": type(exc).__name__})

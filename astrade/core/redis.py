@@ -2,6 +2,7 @@
 
     sync_client()   one `redis.Redis` a process, safe for threads (each call takes a connection of the pool)
     ask(*commands)  replies of commands sent together, for what every request does: no pool, no wrappers
+    tell(*commands) the same where nobody needs the replies: it doesn't wait for them
     async_client()  one `redis.asyncio.Redis` an event loop
     channel_named(name)   the pub/sub channel `name` of this installation
     redis_errors    what to catch where Redis may be away: `except redis_errors:`
@@ -13,7 +14,8 @@ answer `REDIS_TIMEOUT_S`, and nothing is tried again except once on a connection
 import asyncio
 import os
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -63,6 +65,7 @@ class _Lane(threading.local):
 
     connection: redis.Connection | None = None
     client: redis.Redis | None = None  # whose settings the connection was made with
+    unread: int = 0  # replies to what was told, still to come
 
 
 _lane = _Lane()
@@ -76,23 +79,56 @@ def ask(*commands: Command) -> list[Any]:
     third of an order's, so the paths of every request go through here. As with the client, a connection that had gone
     stale is replaced once, so commands may arrive twice. Raises one of `redis_errors`; of error replies the first one.
     """
-    packed = [b"".join(hiredis.pack_command(command) for command in commands)]
-    client, connection = sync_client(), _lane.connection
-    if connection is not None and _lane.client is client:
+    packed = _packed(commands)
+    if _lane.connection is not None and _lane.client is sync_client():
         with suppress(redis.ConnectionError, OSError):  # it had gone stale
-            return _exchange(connection, packed, len(commands))
+            return _exchange(_lane.connection, packed, len(commands))
+    return _exchange(_connect(), packed, len(commands))
+
+
+def tell(*commands: Command) -> None:
+    """Send `commands` on this thread's connection and don't wait; the next `ask` or `tell` takes in what was answered.
+
+    For hints whose loss loses nothing: a Redis that went away a moment ago may take them with it. Raises one of
+    `redis_errors` where they can't be sent.
+    """
+    if _lane.connection is None or _lane.client is not sync_client() or _lane.unread:
+        ask(*commands)
+        return
+    with _whole(_lane.connection) as connection:
+        connection.send_packed_command(_packed(commands), check_health=False)
+        _lane.unread = len(commands)
+
+
+def _packed(commands: tuple[Command, ...]) -> list[bytes]:
+    return [b"".join(hiredis.pack_command(command) for command in commands)]
+
+
+def _connect() -> redis.Connection:
+    client = sync_client()
     pool = client.connection_pool  # for its settings only: what a thread keeps must not count against the pool
     fresh = cast(redis.Connection, pool.connection_class(**pool.connection_kwargs))
     fresh.connect()
-    _lane.connection, _lane.client = fresh, client
-    return _exchange(fresh, packed, len(commands))
+    _lane.connection, _lane.client, _lane.unread = fresh, client, 0
+    return fresh
 
 
 def _exchange(connection: redis.Connection, packed: list[bytes], count: int) -> list[Any]:
-    try:
+    with _whole(connection):
         connection.send_packed_command(packed, check_health=False)
+        while _lane.unread:
+            _lane.unread -= 1
+            with suppress(redis.ResponseError):  # of a hint
+                connection.read_response()
         return [connection.read_response() for _ in range(count)]
-    except BaseException:  # whatever cut it short, replies may still be on their way: nobody else must get them
+
+
+@contextmanager
+def _whole(connection: redis.Connection) -> Iterator[redis.Connection]:
+    """Whatever cuts an exchange short, replies may still be on their way: nobody else must get them."""
+    try:
+        yield connection
+    except BaseException:
         _lane.connection = None
         connection.disconnect()
         raise

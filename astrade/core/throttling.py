@@ -60,21 +60,9 @@ LIMITS: dict[str, Limit] = {
 }
 
 
-class _Storage(RedisStorage):
-    """The library's storage, its counting script called on the lean way to Redis."""
-
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """The count after adding `amount`."""
-        try:
-            (count,) = ask(("EVALSHA", self.lua_incr_expire.sha, 1, self.prefixed_key(key), expiry, amount))
-        except NoScriptError:
-            return super().incr(key, expiry, amount)
-        return int(count)
-
-
 @lru_cache(maxsize=1)
 def _storage() -> RedisStorage:
-    return _Storage(settings.REDIS_URL, connection_pool=sync_client().connection_pool, key_prefix="rate")
+    return RedisStorage(settings.REDIS_URL, connection_pool=sync_client().connection_pool, key_prefix="rate")
 
 
 def _amount(limit: Limit) -> int:
@@ -91,11 +79,21 @@ def _judge(limit: Limit, *, count: int, reset_s: int) -> Verdict:
     return Verdict(limit=amount, remaining=max(0, amount - count), reset_s=reset_s, admitted=count <= amount)
 
 
+def _count(key: str, window_s: int) -> int:
+    """The count with one more: the library's script, called on the lean way to Redis."""
+    storage = _storage()
+    try:
+        (count,) = ask(("EVALSHA", storage.lua_incr_expire.sha, 1, storage.prefixed_key(key), window_s, 1))
+    except NoScriptError:
+        return storage.incr(key, window_s)
+    return int(count)
+
+
 def hit(limit: Limit, identity: str) -> Verdict:
     """Count one; over the limit, or with Redis away and not `fails_open`, the verdict isn't admitted."""
     key, reset_s = _window(limit, identity)
     try:
-        count = _storage().incr(key, limit.window_s)
+        count = _count(key, limit.window_s)
     except redis_errors:
         return _without_redis(limit, reset_s)
     return _judge(limit, count=count, reset_s=reset_s)

@@ -109,7 +109,7 @@ REDIS_TIMEOUT_S = env.float("REDIS_TIMEOUT_S", default=1.0)
 REDIS_MAX_CONNECTIONS = env.int("REDIS_MAX_CONNECTIONS", default=100)
 
 # Web
-WEB_THREADS = env.int("WEB_THREADS", default=4)
+WEB_THREADS = env.int("WEB_THREADS", default=8)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 MAINTENANCE_MODE = env.bool("MAINTENANCE_MODE", default=False)
 CLIENT_VERSION_MIN = env.str("CLIENT_VERSION_MIN", default="")
