@@ -20,6 +20,7 @@ from benchmarks.load import UNIQUE, http_request
 from benchmarks.processes import ROOT, STOP_WITHIN_S, Server, cpu_seconds, free_port, uvicorn_command
 
 SYMBOL = "BTC-USD"
+CANDLES = 1000
 QUANTITY = "0.001"
 PASSWORD = "Bench-mark-1-password"
 PEER_PYTHON = os.environ.get("BENCH_PYTHON", str(ROOT / ".venv-bench" / "bin" / "python"))

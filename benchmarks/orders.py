@@ -195,6 +195,7 @@ def report(series: Sequence[Series], trips: dict[str, float], limit: Sequence[li
         [
             str(line.connections),
             f"{line.ratio(lambda sample: sample.per_second, above='AsTrade', below='FastAPI peer'):.2f}",
+            f"{line.ratio(lambda sample: sample.server_cpu, above='AsTrade', below='FastAPI peer'):.2f}",
             f"{line.ratio(lambda sample: sample.cpu, above='AsTrade', below='FastAPI peer'):.2f}",
             f"{line.ratio(lambda sample: sample.p95, above='AsTrade', below='FastAPI peer'):.2f}",
         ]
@@ -205,7 +206,7 @@ def report(series: Sequence[Series], trips: dict[str, float], limit: Sequence[li
             f"Measured on {machine()}; load client, servers and PostgreSQL share them. CPU is per order.",
             table(HEADER, [*rows, *limit]),
             "AsTrade in units of the peer (more is better for orders/s, less for the others):",
-            table(("connections", "orders/s", "CPU with PostgreSQL's", "p95"), ratios),
+            table(("connections", "orders/s", "server CPU", "CPU with PostgreSQL's", "p95"), ratios),
             "SQL round trips per order, counted on the wire:",
             table(("", "round trips"), [[name, f"{count:.1f}"] for name, count in trips.items()]),
         ]

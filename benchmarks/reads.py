@@ -7,21 +7,32 @@ anew there.
 """
 
 import argparse
+import json
+import os
+import subprocess
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import psycopg
 
-from benchmarks.contenders import SYMBOL, Servers, live_market, prepare_astrade, start_astrade
+from benchmarks.contenders import (
+    CANDLES,
+    SYMBOL,
+    Servers,
+    astrade_env,
+    live_market,
+    prepare_astrade,
+    start_astrade,
+)
 from benchmarks.load import Plan, Result, http_request
-from benchmarks.processes import Server, machine, median, percentile, run_load
+from benchmarks.processes import ROOT, Server, machine, median, percentile, run_load
 from benchmarks.report import table, write_section
 from benchmarks.servers import servers
 
 DATABASE = "bench_reads"
 CONNECTIONS = 100
 OFFERED_PER_S = 200
-CANDLES = 1000
 MARKETS = "/api/v1/markets"
 CANDLE_PATH = f"{MARKETS}/{SYMBOL}/candles?timeframe=1m&limit="
 CANDLES_SQL = """
@@ -122,6 +133,24 @@ def cost_rows(server: Server, at: Servers, options: argparse.Namespace) -> list[
     return [*rows, ["1,000 candles less 1 candle", f"{many.server_cpu - one.server_cpu:.2f}", "", "", ""]]
 
 
+def in_process_rows(at: Servers, database_url: str) -> list[list[str]]:
+    """What `benchmarks.in_process` measures, in milliseconds."""
+    command = [sys.executable, "-m", "benchmarks.in_process"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **astrade_env(at, database_url)}, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"in_process failed:\n{done.stderr[-3000:]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    figures = {
+        "a bare view, no middleware": found["bare_view"],
+        "/health/live less the bare view": found["health_live"] - found["bare_view"],
+        f"{CANDLES:,} candles: the query and its rows": found["candle_query"],
+        f"{CANDLES:,} candles: all the rest, up to the encoded answer": found["candle_answer"] - found["candle_query"],
+    }
+    return [[name, f"{value / 1000:.2f}"] for name, value in figures.items()]
+
+
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -142,11 +171,14 @@ def main() -> None:
         stack.callback(server.stop)
         loads = load_rows(server, options)
         costs = cost_rows(server, at, options)
+        inside = in_process_rows(at, database_url)
     text = "\n\n".join(
         [
             f"Measured on {machine()}; load client, server and PostgreSQL share them.",
             table((f"{CONNECTIONS} connections", "answers/s", "p50 ms", "p95 ms", "p99 ms", "errors"), loads),
             table(("one answer", "server CPU ms", "PostgreSQL CPU ms", "p50 ms", "p95 ms"), costs),
+            "The same without a socket, in one process; the quietest of five rounds:",
+            table(("", "CPU ms"), inside),
         ]
     )
     print(text)
