@@ -13,6 +13,7 @@ from accounts.signals import user_registered
 from accounts.tests.client import Api, some_email
 from accounts.tests.factories import PASSWORD, UserFactory
 from astrade.core.errors import AstradeError
+from astrade.settings import base
 
 NEW = {"email": "Ana@Example.com", "password": PASSWORD}
 
@@ -224,6 +225,29 @@ def test_an_outdated_hash_is_renewed_at_sign_in(api: Api, settings: Any) -> None
     user.refresh_from_db()
     assert user.password.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
     assert user.check_password(PASSWORD)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("password", "brought"),
+    [
+        ("Practice1", "bcrypt$$2b$04$abcdefghijklmnopqrstuu4hdG/HMc.KnPqOg6dCM2XkVZpYvFtTK"),
+        ("Pa1" + "x" * 100, "bcrypt$$2a$04$abcdefghijklmnopqrstuuW62x7uT6TtXQUjZhetUkEKXHmQkHeWO"),
+    ],
+)
+def test_a_bcrypt_hash_that_was_brought_along_signs_in_and_becomes_argon2(
+    api: Api, settings: Any, password: str, brought: str
+) -> None:
+    settings.PASSWORD_HASHERS = base.PASSWORD_HASHERS
+    user = UserFactory.create(email="ana@example.com")
+    User.objects.filter(pk=user.pk).update(password=brought)
+
+    assert api.post("/auth/login", {"email": "ana@example.com", "password": "Practice2"}).status == 401
+    assert api.post("/auth/login", {"email": "ana@example.com", "password": password}).status == 200
+
+    user.refresh_from_db()
+    assert user.password.startswith("argon2$argon2id$")
+    assert api.post("/auth/login", {"email": "ana@example.com", "password": password}).status == 200
 
 
 @pytest.mark.django_db

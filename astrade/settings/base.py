@@ -207,7 +207,7 @@ CONTENT_SECURITY_POLICY = {
 }
 
 # Sign-in
-PASSWORD_HASHERS = ["accounts.hashers.Argon2idHasher"]
+PASSWORD_HASHERS = ["accounts.hashers.Argon2idHasher", "accounts.hashers.ForeignBcryptHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "accounts.passwords.MixedCharactersValidator"},
