@@ -97,8 +97,21 @@ def test_same_events_read_again_award_nothing_more() -> None:
 
     assert process_batch() == 20
 
+    assert not SkippedEvent.objects.exists()
     assert entries(account.user_id) == before
     assert standing_of(account.user_id).total_xp == 120
+
+
+def test_subject_that_counted_counts_once_while_the_mission_goes_on() -> None:
+    account = AccountFactory.create()
+    trade(account, orders=2)
+    process_batch()
+    ReaderPosition.objects.update(xid=0, row_id=0)
+
+    assert process_batch() == 8
+
+    assert not SkippedEvent.objects.exists()
+    assert MissionProgress.objects.get(mission__slug="crypto_prime_basic_trading").count == 2
 
 
 def test_crash_before_the_position_is_stored_undoes_the_award() -> None:
