@@ -45,6 +45,12 @@ def test_staff_sign_in_by_address_in_any_case(staff: User) -> None:
         assert sign_in(str(email), password) == 200
 
 
+def test_the_sign_in_page_itself_leads_to_the_back_office(staff: User) -> None:
+    form = {"username": staff.email, "password": PASSWORD}
+
+    assert Client(REMOTE_ADDR=some_address()).post("/admin/login/", form).headers["Location"] == "/admin/"
+
+
 def test_guessing_a_staff_password_ends_after_ten(staff: User) -> None:
     assert [sign_in(str(staff.email), "Wrong-horse-7") for _ in range(10)] == [200] * 10
 

@@ -85,6 +85,7 @@ FORMAT_MODULE_PATH = ["astrade.core.formats"]  # dates in the admin: ISO, UTC
 TIME_ZONE = "UTC"
 USE_I18N = False
 LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"  # for staff who open the sign-in page itself
 
 STATIC_URL = "/static/"
 STATIC_ROOT: Path | None = None  # production collects; elsewhere files are served from where they are
