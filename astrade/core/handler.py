@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from io import BytesIO
 from queue import SimpleQueue
 from typing import Any, cast
@@ -236,9 +237,14 @@ class ThreadedHandler(BaseHandler):
         await asyncio.to_thread(self._workers.stop)
 
 
+@lru_cache(maxsize=256)
+def _header_name(name: str) -> bytes:
+    return name.lower().encode("ascii")
+
+
 def raw_headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
     """Headers and cookies as ASGI wants them."""
     items: Iterable[tuple[str, str]] = response.items()
-    headers = [(name.lower().encode("ascii"), value.encode("latin1")) for name, value in items]
+    headers = [(_header_name(name), value.encode("latin1")) for name, value in items]
     headers.extend((b"set-cookie", morsel.output(header="").strip().encode()) for morsel in response.cookies.values())
     return headers

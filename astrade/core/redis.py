@@ -39,12 +39,12 @@ def channel_named(name: str) -> str:
     Redis tells databases apart by number but has one set of channels for all of them, so the number stands in the
     channel's name: installations (and test processes) that share a server don't mix.
     """
-    return f"{_database_of(settings.REDIS_URL)}:{name}"
+    return f"{_database()}:{name}"
 
 
-@lru_cache
-def _database_of(url: str) -> int:
-    return int(redis.connection.parse_url(url).get("db", 0))
+@lru_cache(maxsize=1)
+def _database() -> int:
+    return int(redis.connection.parse_url(settings.REDIS_URL).get("db", 0))
 
 
 @lru_cache(maxsize=1)

@@ -41,7 +41,7 @@ def booking(account: AccountRef, *, market_id: int | None = None, order: OrderRe
         yield batch
         if batch.frames:
             write(batch)
-            announce_on_commit(state.id, batch.frames)
+    announce_on_commit(state.id, batch.frames)  # now, or with the transaction that this one is a part of
 
 
 def present_board() -> Board:
