@@ -42,6 +42,7 @@ def transaction() -> Iterator[None]:
             yield
         return
     wrapper.commit_on_exit, wrapper.needs_rollback, wrapper.in_atomic_block = True, False, True
+    wrapper.autocommit = False  # as Django asks; psycopg stays out of it, BEGIN and COMMIT are sent here
     try:
         yield
     except BaseException:
@@ -52,7 +53,7 @@ def transaction() -> Iterator[None]:
 
 def _end(wrapper: BaseDatabaseWrapper, last: Statement) -> None:
     """COMMIT or ROLLBACK, as the outermost `atomic` does it; a transaction whose end failed has no connection left."""
-    wrapper.in_atomic_block = wrapper.needs_rollback = False
+    wrapper.in_atomic_block, wrapper.needs_rollback, wrapper.autocommit = False, False, True
     if wrapper.closed_in_transaction:  # the server has rolled back
         wrapper.connection, wrapper.run_on_commit = None, []
         return

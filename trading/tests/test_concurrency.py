@@ -28,6 +28,7 @@ from trading.models import (
     Posting,
     TradingAccount,
 )
+from trading.services.bookings import booking
 from trading.services.orders import cancel_order, cancel_orders, fill_resting_order
 from trading.services.positions import close_position
 from trading.tests.conftest import Feed
@@ -242,3 +243,10 @@ def test_times_of_an_account_never_go_back(feed: Feed) -> None:
     running = [line.running_balance for line in lines]
     amounts = [line.amount for line in lines]
     assert running == [sum(amounts[: n + 1], D(0)) for n in range(len(amounts))]
+
+
+def test_a_booking_is_a_transaction_to_the_orm_too(feed: Feed) -> None:
+    account = open_account()
+    with booking(ref(account)):
+        assert TradingAccount.objects.select_for_update().get(pk=account.pk) == account
+    assert connection.get_autocommit() and not connection.in_atomic_block
