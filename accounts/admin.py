@@ -33,8 +33,9 @@ class UserAdmin(ReadOnlyAdmin):
     search_fields = ["email"]
     search_help_text = "E-mail address (its beginning) or id"
     fields = [
-        "uuid", "email", "email_verified", "display_name", "time_zone", "tier", "state", "is_staff", "is_superuser",
-        "one_tap_account", "total_volume", "total_trades", "total_realized_pnl", "created_at", "last_login",
+        "uuid", "email", "email_verified", "display_name", "time_zone", "cool_off_until", "tier", "state", "is_staff",
+        "is_superuser", "one_tap_account", "total_volume", "total_trades", "total_realized_pnl", "created_at",
+        "last_login",
     ]  # fmt: skip
     actions = ["freeze", "unfreeze"]
 

@@ -58,6 +58,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     email_verified = models.BooleanField(default=False)
     display_name = models.CharField(max_length=64, blank=True, default="")
     time_zone = models.CharField(max_length=64, default="UTC")  # IANA name
+    previous_time_zone = models.CharField(max_length=64, blank=True, default="", db_default="")
+    time_zone_changed_at = models.DateTimeField(null=True, blank=True)
+    cool_off_until = models.DateTimeField(null=True, blank=True)  # set by the user: no more risk until then
     tier = models.CharField(max_length=16, choices=Tier, default=Tier.STANDARD)
     state = models.CharField(max_length=8, choices=UserState, default=UserState.ACTIVE)
     is_staff = models.BooleanField(default=False)

@@ -1,6 +1,7 @@
 """What is known about users, their sessions and keys; each by owner."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TypeVar
@@ -30,6 +31,24 @@ def user_by_uuid(user_uuid: uuid.UUID) -> User:
     if user is None:
         raise NotFound("No such user")
     return user
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneHistory:
+    """A user's time zone, and the one it replaced at `changed_at` (None: never changed)."""
+
+    zone: str
+    previous: str
+    changed_at: datetime | None
+
+
+def zones_of(user_id: int) -> ZoneHistory:
+    """Where a user's days begin and end; raises NotFound."""
+    found = User.objects.filter(pk=user_id).values_list("time_zone", "previous_time_zone", "time_zone_changed_at")
+    row = found.first()
+    if row is None:
+        raise NotFound("No such user")
+    return ZoneHistory(*row)
 
 
 def sessions_of(user_id: int, *, now: datetime) -> QuerySet[RefreshFamily]:

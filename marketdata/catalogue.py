@@ -71,7 +71,8 @@ def _extended(
         name=f"{name} / US Dollar",
         base=base,
         quote="USD",
-        rules=_rules(sizes, leverage=leverage, fees=_EXTENDED_FEES, spread="0.00005"),
+        rules=_rules(sizes, leverage=leverage, fees=_EXTENDED_FEES, spread="0.00005")
+        | {"max_position_notional": Decimal(60_000_000 if base == "BTC" else 10_000_000)},
         reference_price=Decimal(price),
         aliases=(f"{base}/USD", f"{base}USD"),
         signing=signing or {},

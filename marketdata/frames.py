@@ -24,7 +24,7 @@ import orjson
 
 from astrade.core.clock import EPOCH, from_ms, to_ms, to_us
 from astrade.core.messages import BookSnapshot, CandleUpdate, FundingUpdate, Level, Quote, TradeTick
-from astrade.core.money import plain
+from astrade.core.money import ZERO, plain
 
 NO_STATS: Mapping[str, str | None] = {
     "change_24h": None,
@@ -90,8 +90,14 @@ class TextSide(Sequence[Level]):
         return hash(tuple(self))
 
 
+Span = tuple[Decimal, Decimal, Decimal]
+
+
 class Tick(msgspec.Struct, array_like=True, frozen=True):
-    """What a market did since its tick before: best prices now, lowest and highest traded price in between."""
+    """What a market did since its tick before: best prices now, lowest and highest traded price in between, and what
+    takers sold at the lowest and bought at the highest; of last, mark and index price the lowest, the highest and the
+    present one.
+    """
 
     symbol: str
     sequence: int
@@ -100,6 +106,11 @@ class Tick(msgspec.Struct, array_like=True, frozen=True):
     low: Decimal
     high: Decimal
     at: datetime
+    sold_at_low: Decimal = ZERO
+    bought_at_high: Decimal = ZERO
+    last: Span | None = None
+    mark: Span | None = None
+    index: Span | None = None
 
 
 _tick_decoder = msgspec.json.Decoder(Tick)
@@ -170,10 +181,23 @@ def decode_quote(symbol: str, raw: bytes) -> tuple[Quote, QuoteValue]:
     return Quote(symbol, value.last, value.mark, value.index, value.bid, value.ask, at), value
 
 
-def tick(quote: Quote, *, sequence: int, low: Decimal, high: Decimal) -> bytes:
+def tick(
+    quote: Quote,
+    *,
+    sequence: int,
+    low: Decimal,
+    high: Decimal,
+    sold_at_low: Decimal = ZERO,
+    bought_at_high: Decimal = ZERO,
+    spans: Mapping[str, tuple[Decimal, Decimal]] | None = None,
+) -> bytes:
     """Message on the `ticks` channel."""
     prices = (plain(quote.bid), plain(quote.ask), plain(low), plain(high))
-    return orjson.dumps([quote.symbol, sequence, *prices, quote.at])
+    edges = (plain(sold_at_low), plain(bought_at_high))
+    known = {"last": (low, high), "mark": (quote.mark, quote.mark), "index": (quote.index, quote.index)}
+    known |= spans or {}
+    moved = [[plain(price) for price in (*known[name], getattr(quote, name))] for name in ("last", "mark", "index")]
+    return orjson.dumps([quote.symbol, sequence, *prices, quote.at, *edges, *moved])
 
 
 def decode_tick(raw: bytes) -> Tick:

@@ -76,6 +76,9 @@ class TradingRules(models.Model):
     spread = AmountField(help_text="Fraction of the price between bid and ask where no book is known")
     slippage_factor = AmountField(help_text="Weight of this market in the classic slippage formula")
     price_band = AmountField(help_text="Largest allowed distance of a limit price from mark, as a fraction")
+    max_position_notional = AmountField(
+        null=True, blank=True, help_text="Largest position an account may reach, in quote units at mark; empty: any"
+    )
 
     class Meta:
         abstract = True
@@ -105,6 +108,10 @@ def _rule_constraints(prefix: str) -> list[models.CheckConstraint]:
                 slippage_factor__gte=0,
                 price_band__gt=0,
             ),
+        ),
+        models.CheckConstraint(
+            name=f"{prefix}_position_limit_positive",
+            condition=Q(max_position_notional__isnull=True) | Q(max_position_notional__gt=0),
         ),
         models.CheckConstraint(
             name=f"{prefix}_decimals_fit",  # price × quantity is then exact in an amount column

@@ -6,8 +6,9 @@ other threads go on with the old list meanwhile. A change is therefore seen ever
 
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from time import monotonic
 from typing import Any
@@ -16,7 +17,8 @@ from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import OuterRef, Q, Subquery, Value
 
 from astrade.core.errors import UnknownMarket
-from marketdata.models import RULE_FIELDS, Market, MarketRules
+from marketdata.models import RULE_FIELDS, Candle, Market, MarketRules, PriceKind
+from marketdata.timeframes import BASE
 
 MARKETS_TTL_S = 1.0
 
@@ -47,6 +49,7 @@ class MarketInfo:
     spread: Decimal
     slippage_factor: Decimal
     price_band: Decimal
+    max_position_notional: Decimal | None
     reference_price: Decimal
     synthetic_asset_id: str | None
     synthetic_resolution: int | None
@@ -96,6 +99,14 @@ def markets_by_id() -> Mapping[int, MarketInfo]:
 def all_markets() -> tuple[MarketInfo, ...]:
     """Every market, in order of symbol."""
     return tuple(_current().by_id.values())
+
+
+def marks_before(at: datetime, *, market_ids: Iterable[int]) -> dict[int, Decimal]:
+    """The last mark of each market in a minute that closed by `at`, from its candles; a market without one is left
+    out."""
+    candles = Candle.objects.filter(kind=PriceKind.MARK, timeframe=BASE, open_time__lt=at).order_by("-open_time")
+    newest = ((pk, candles.filter(market_id=pk).values_list("close", flat=True).first()) for pk in market_ids)
+    return {pk: close for pk, close in newest if close is not None}
 
 
 def forget_markets() -> None:
@@ -165,9 +176,9 @@ def _rules_of(row: Market) -> dict[str, Any]:
     return {name: _trimmed(getattr(row, name)) for name in RULE_FIELDS}
 
 
-def _trimmed(value: Decimal | int) -> Decimal | int:
+def _trimmed(value: Decimal | int | None) -> Decimal | int | None:
     """Without trailing zeros, so that its exponent says the scale; `1E+1` becomes `10`."""
-    if isinstance(value, int):
+    if value is None or isinstance(value, int):
         return value
     value = value.normalize()
     return value.quantize(Decimal(1)) if value == value.to_integral_value() else value

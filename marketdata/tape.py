@@ -13,7 +13,7 @@ import orjson
 
 from astrade.core.clock import to_ms
 from astrade.core.messages import BookSnapshot, CandleUpdate, FundingUpdate, Message, Quote, TradeTick
-from astrade.core.money import plain
+from astrade.core.money import ZERO, plain
 from marketdata import frames, keys
 from marketdata.candles import Bar, CandleSeries
 from marketdata.day import DayWindow
@@ -71,6 +71,36 @@ class SecondExtremes:
         return orjson.dumps([self.second, sequence, *([plain(low), plain(high)] for low, high in self.pairs)])
 
 
+class EdgeVolumes:
+    """What takers sold at the lowest price they sold at, and bought at the highest they bought at."""
+
+    __slots__ = ("_bought", "_sold")
+
+    def __init__(self) -> None:
+        self._sold: tuple[Decimal, Decimal] | None = None  # price, quantity
+        self._bought: tuple[Decimal, Decimal] | None = None
+
+    def take(self, trade: TradeTick) -> None:
+        """Count one trade; `trade.side` is the taker's."""
+        price, quantity = trade.price, trade.quantity
+        if trade.side == "sell":
+            at, so_far = self._sold or (price, ZERO)
+            if price <= at:
+                self._sold = (price, quantity + (so_far if price == at else ZERO))
+        else:
+            at, so_far = self._bought or (price, ZERO)
+            if price >= at:
+                self._bought = (price, quantity + (so_far if price == at else ZERO))
+
+    def between(self, low: Decimal, high: Decimal) -> dict[str, Decimal]:
+        """As a tick with these extremes tells of them."""
+        sold, bought = self._sold, self._bought
+        return {
+            "sold_at_low": sold[1] if sold and sold[0] == low else ZERO,
+            "bought_at_high": bought[1] if bought and bought[0] == high else ZERO,
+        }
+
+
 class Tape:
     """State of one market between a feed and Redis."""
 
@@ -90,6 +120,8 @@ class Tape:
         self._told: dict[str, Bar] = {}  # last closed candle that was published, by timeframe
         self._closing: dict[str, Bar] = {}  # the same once what is queued has arrived
         self._traded: tuple[Decimal, Decimal] | None = None  # lowest and highest since the last tick sent
+        self._spans: dict[str, tuple[Decimal, Decimal]] = {}  # the same of mark and index
+        self._at_edges = EdgeVolumes()
         self._before_quote: list[Decimal] = []  # prices of trades since the last quote
 
     def take(self, message: Message, *, now_ms: int) -> tuple[list[CandleUpdate], AppliedFunding | None]:
@@ -100,6 +132,7 @@ class Tape:
             case TradeTick():
                 self._trades.append(frames.trade_value(message))
                 self._widen(message.price)
+                self._at_edges.take(message)
                 self._before_quote.append(message.price)
                 series = self.series[PriceKind.TRADES]
                 return self._closed(
@@ -143,7 +176,8 @@ class Tape:
             pipe.set(keys.stats(self.symbol), orjson.dumps(figures))
             self._queue_candles(pipe)
         low, high = self._traded or (quote.last, quote.last)  # the tick goes last: its readers then look at the rest
-        pipe.publish(keys.TICKS, frames.tick(quote, sequence=sequence, low=low, high=high))
+        edges = self._at_edges.between(low, high)
+        pipe.publish(keys.TICKS, frames.tick(quote, sequence=sequence, low=low, high=high, spans=self._spans, **edges))
 
     def sent(self) -> None:
         """What was queued has arrived."""
@@ -151,6 +185,8 @@ class Tape:
         self._told, self._closing = self._closing or self._told, {}
         self._trades.clear()
         self._traded = None
+        self._spans = {}
+        self._at_edges = EdgeVolumes()
         self._funding_is_new = False
 
     def failed(self) -> None:
@@ -162,6 +198,9 @@ class Tape:
     def _take_quote(self, quote: Quote, *, now_ms: int) -> list[CandleUpdate]:
         self.quote = quote
         self._widen(quote.last)
+        for name, price in (("mark", quote.mark), ("index", quote.index)):
+            low, high = self._spans.get(name, (price, price))
+            self._spans[name] = (min(low, price), max(high, price))
         self.extremes.take(quote, at_ms=now_ms, traded=self._before_quote)
         self._before_quote = []
         closed: list[CandleUpdate] = []

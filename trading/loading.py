@@ -5,7 +5,7 @@ other table as it was before the wait. The second statement's snapshot is taken 
 database's, so that rows of one account never go back in time however many machines write them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +16,8 @@ from uuid import UUID
 import msgspec
 
 from astrade.core.errors import NotFound
-from trading.domain.lifecycle import LIVE
+from trading.domain.lifecycle import LIVE, RESTING, Side
+from trading.domain.limits import Halt, RiskDay
 from trading.domain.state import AccountHead, AccountState, CashState, OpenOrders, OrderState, PositionState
 from trading.models.base import ROW_IDS
 from trading.pipeline import Statement, run_together
@@ -46,6 +47,36 @@ class OrderRef:
         return next((column, value) for column, value in named.items() if value is not None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersRef:
+    """Which of the account's live orders to load: all, or those of a market or side, those whose time is over, those
+    that rest within reach of a taker of the other side with this limit, and with them those of that side which rest at
+    it. At most `ORDERS_AT_ONCE`, oldest first.
+    """
+
+    market_id: int | None = None
+    side: Side | None = None
+    expired: bool = False
+    within_reach: Decimal | None = None
+
+    def condition_and_values(self, first: int) -> tuple[str, tuple[object, ...]]:
+        """SQL with parameters from `$first` on, and their values."""
+        parts, values = [f"status IN ({_LIVE})"], list[object]()
+        if self.market_id is not None:
+            values.append(self.market_id)
+            parts.append(f"market_id = ${first}")
+        if self.side is not None and self.within_reach is None:
+            parts.append(f"side = '{self.side}'")
+        if self.expired:
+            parts.append("expires_at <= clock_timestamp()")
+        if self.within_reach is not None:
+            reached, limit = "<=" if self.side is Side.SELL else ">=", f"${first + len(values)}"
+            in_the_way = f"price = {limit} OR (side = '{self.side}' AND price {reached} {limit})"
+            parts.append(f"status IN ({_RESTING}) AND ({in_the_way})")
+            values.append(self.within_reach)
+        return " AND ".join(parts), tuple(values)
+
+
 class _Sums(msgspec.Struct):
     market_id: int
     count: int
@@ -62,15 +93,24 @@ class _Loaded(msgspec.Struct):
     positions: list[PositionState] | None
     open_orders: list[_Sums] | None
     leverage: dict[int, int] | None
+    cool_off_until: datetime | None
+    halts: list[Halt] | None
+    risk_day: RiskDay | None
     order: OrderState | None
+    protective: list[OrderState] | None
+    orders: list[OrderState] | None
 
 
 _decoder = msgspec.json.Decoder(_Loaded)
 _head_decoder = msgspec.json.Decoder(AccountHead)
 _LIVE = ", ".join(f"'{status}'" for status in sorted(LIVE))
+_RESTING = ", ".join(f"'{status}'" for status in sorted(RESTING))
+ORDERS_AT_ONCE = 400  # ending one takes two rows of a booking's block
 _ACCOUNT_COLUMNS = ", ".join(f"a.{name}" for name in AccountHead.__slots__ if name != "user_state")
 _POSITION_COLUMNS = ", ".join(PositionState.__slots__)
+_RISK_DAY_COLUMNS = ", ".join(RiskDay.__slots__)
 _ORDER_COLUMNS = ", ".join(OrderState.__slots__)
+_BINDING = "NOT reduce_only AND price IS NOT NULL AND status <> 'untriggered'"  # as OpenOrders.add
 _LOCK = f"""
 SELECT row_to_json(h)::text FROM (
   SELECT {_ACCOUNT_COLUMNS}, (SELECT u.state FROM accounts_user u WHERE u.id = a.user_id) AS user_state
@@ -78,7 +118,7 @@ SELECT row_to_json(h)::text FROM (
 """
 _FOR_UPDATE = " FOR NO KEY UPDATE OF a"
 _LOAD = """
-WITH me AS MATERIALIZED (SELECT id, currency FROM trading_tradingaccount a WHERE {where})
+WITH me AS MATERIALIZED (SELECT id, user_id, currency FROM trading_tradingaccount a WHERE {where})
 SELECT json_build_object(
   'now', clock_timestamp(),
   'row_id', nextval('{row_ids}'),
@@ -87,36 +127,50 @@ SELECT json_build_object(
   'positions', (SELECT json_agg(p) FROM (SELECT {positions} FROM trading_position
                 WHERE account_id = (SELECT id FROM me) AND (quantity <> 0 OR market_id = ${market})) p),
   'open_orders', (SELECT json_agg(s) FROM (SELECT market_id, count(*) AS count,
-      coalesce(sum(quantity - filled_quantity) FILTER (WHERE side = 'buy' AND NOT reduce_only), 0) AS buy_quantity,
-      coalesce(sum((quantity - filled_quantity) * price)
-               FILTER (WHERE side = 'buy' AND NOT reduce_only), 0) AS buy_notional,
-      coalesce(sum(quantity - filled_quantity) FILTER (WHERE side = 'sell' AND NOT reduce_only), 0) AS sell_quantity,
-      coalesce(sum((quantity - filled_quantity) * price)
-               FILTER (WHERE side = 'sell' AND NOT reduce_only), 0) AS sell_notional
+      coalesce(sum(quantity - filled_quantity) FILTER (WHERE side = 'buy' AND {binding}), 0) AS buy_quantity,
+      coalesce(sum((quantity - filled_quantity) * price) FILTER (WHERE side = 'buy' AND {binding}), 0) AS buy_notional,
+      coalesce(sum(quantity - filled_quantity) FILTER (WHERE side = 'sell' AND {binding}), 0) AS sell_quantity,
+      coalesce(sum((quantity - filled_quantity) * price) FILTER (WHERE side = 'sell' AND {binding}), 0) AS sell_notional
       FROM trading_order WHERE account_id = (SELECT id FROM me) AND status IN ({live}) GROUP BY market_id) s),
   'leverage', (SELECT json_object_agg(market_id, leverage) FROM trading_marketsetting
                WHERE account_id = (SELECT id FROM me)),
-  'order', {order}
+  'cool_off_until', (SELECT cool_off_until FROM accounts_user WHERE id = (SELECT user_id FROM me)),
+  'halts', (SELECT json_agg(h) FROM (SELECT scope, venue, reason, since, until FROM trading_tradinghalt
+            WHERE ended_at IS NULL AND (market_id IS NULL OR market_id = ${market})
+            AND (account_id IS NULL OR account_id = (SELECT id FROM me)) ORDER BY id) h),
+  'risk_day', (SELECT row_to_json(d) FROM (SELECT {risk_day} FROM trading_riskday
+               WHERE account_id = (SELECT id FROM me) ORDER BY starts_at DESC LIMIT 1) d),
+  'order', {order},
+  'protective', (SELECT json_agg(o) FROM (SELECT {orders} FROM trading_order WHERE account_id = (SELECT id FROM me)
+                 AND status = 'untriggered' AND role IS NOT NULL ORDER BY id) o),
+  'orders', {chosen}
 )::text
 """
 _ORDER = """(SELECT row_to_json(o) FROM (SELECT {columns} FROM trading_order
              WHERE account_id = (SELECT id FROM me) AND {column} = ${order}) o)"""
+_ORDERS = """(SELECT json_agg(o) FROM (SELECT {columns} FROM trading_order
+              WHERE account_id = (SELECT id FROM me) AND {condition} ORDER BY id LIMIT {limit}) o)"""
 
 
 def load_account(
-    account: AccountRef, *, market_id: int | None = None, order: OrderRef | None = None
+    account: AccountRef,
+    *,
+    market_id: int | None = None,
+    order: OrderRef | None = None,
+    orders: OrdersRef | None = None,
 ) -> tuple[AccountState, datetime]:
     """The account's state and the present moment by the database's clock; call it inside a transaction, which then
     holds the account's lock until it ends.
 
-    `market_id` adds the (possibly flat) position of that market, `order` the order it names. Raises NotFound.
+    `market_id` adds the (possibly flat) position of that market, `order` the order it names, `orders` those it
+    describes. Raises NotFound.
     """
-    return _load(account, market_id=market_id, order=order, lock=_FOR_UPDATE)
+    return _load(account, market_id=market_id, order=order, orders=orders, lock=_FOR_UPDATE)
 
 
-def read_account(account: AccountRef, *, market_id: int | None = None) -> AccountState:
+def read_account(account: AccountRef, *, market_id: int | None = None, orders: OrdersRef | None = None) -> AccountState:
     """The account's state as it stands, without a lock: to show, never to decide a write on. Raises NotFound."""
-    state, _ = _load(account, market_id=market_id, order=None, lock="")
+    state, _ = _load(account, market_id=market_id, order=None, orders=orders, lock="")
     return state
 
 
@@ -128,28 +182,33 @@ def read_accounts(account_ids: Sequence[int]) -> list[AccountState]:
 
 
 def _load(
-    account: AccountRef, *, market_id: int | None, order: OrderRef | None, lock: str
+    account: AccountRef, *, market_id: int | None, order: OrderRef | None, orders: OrdersRef | None, lock: str
 ) -> tuple[AccountState, datetime]:
-    head, loaded = run_together(*_statements(account, market_id=market_id, order=order, lock=lock))
+    head, loaded = run_together(*_statements(account, market_id=market_id, order=order, orders=orders, lock=lock))
     if head is None:
         raise NotFound
     return _state(head, loaded)
 
 
 def _statements(
-    account: AccountRef, *, market_id: int | None = None, order: OrderRef | None = None, lock: str = ""
+    account: AccountRef,
+    *,
+    market_id: int | None = None,
+    order: OrderRef | None = None,
+    orders: OrdersRef | None = None,
+    lock: str = "",
 ) -> tuple[Statement, Statement]:
     where, values = _condition(account)
     column, value = order.column_and_value() if order else (None, None)
-    load = _load_text(where, len(values), column)
-    return (_lock_text(where, lock), values), (
-        load,
-        (*values, market_id) if order is None else (*values, market_id, value),
-    )
+    asked = (*values, market_id) if order is None else (*values, market_id, value)
+    condition, more = orders.condition_and_values(len(asked) + 1) if orders else (None, ())
+    load = _load_text(where, len(values), column, condition)
+    return (_lock_text(where, lock), values), (load, (*asked, *more))
 
 
 def _state(head: bytes, loaded: bytes | None) -> tuple[AccountState, datetime]:
     account, found = _head_decoder.decode(head), _decoder.decode(loaded or b"")
+    protective = _with_named(found.protective or [], found.order)
     state = AccountState(
         **{name: getattr(account, name) for name in AccountHead.__slots__},
         row_id=found.row_id,
@@ -157,7 +216,12 @@ def _state(head: bytes, loaded: bytes | None) -> tuple[AccountState, datetime]:
         positions={position.market_id: position for position in found.positions or ()},
         open_orders={sums.market_id: _open_orders(sums) for sums in found.open_orders or ()},
         leverage=found.leverage or {},
+        cool_off_until=found.cool_off_until,
+        halts=found.halts or [],
+        risk_day=found.risk_day,
         order=found.order,
+        protective=protective,
+        orders=_with_known(found.orders or [], protective if found.order is None else (*protective, found.order)),
     )
     return state, found.now
 
@@ -176,10 +240,24 @@ def _lock_text(where: str, lock: str) -> str:
 
 
 @lru_cache
-def _load_text(where: str, values: int, order_column: str | None) -> str:
+def _load_text(where: str, values: int, order_column: str | None, condition: str | None) -> str:
     named = {"live": _LIVE, "row_ids": ROW_IDS, "positions": _POSITION_COLUMNS, "market": values + 1}
+    named["risk_day"] = _RISK_DAY_COLUMNS
+    named |= {"orders": _ORDER_COLUMNS, "binding": _BINDING}
     order = _ORDER.format(columns=_ORDER_COLUMNS, column=order_column, order=values + 2) if order_column else "NULL"
-    return _LOAD.format(where=where, order=order, **named)
+    chosen = _ORDERS.format(columns=_ORDER_COLUMNS, condition=condition, limit=ORDERS_AT_ONCE) if condition else "NULL"
+    return _LOAD.format(where=where, order=order, chosen=chosen, **named)
+
+
+def _with_known(orders: list[OrderState], known: Iterable[OrderState]) -> list[OrderState]:
+    """`orders` in which those that were loaded for another reason too are the same objects."""
+    by_id = {order.id: order for order in known}
+    return [by_id.get(order.id, order) for order in orders]
+
+
+def _with_named(orders: list[OrderState], named: OrderState | None) -> list[OrderState]:
+    """`orders` in which the one named by the caller is that same object."""
+    return [named if named is not None and order.id == named.id else order for order in orders]
 
 
 def _open_orders(sums: _Sums) -> OpenOrders:

@@ -1,95 +1,121 @@
-"""The practice matcher: turns ticks that reach resting orders into bookings (DESIGN §4.1). Runs in `streams`.
+"""The practice matcher: turns ticks that reach waiting orders into bookings (DESIGN §4.1). Runs in `streams`.
 
-Its memory is a copy: loaded from the database when it takes the lease, kept up by the event feed. The booking reads the
-order again under the account's lock, so a second matcher by mistake, or a tick that comes twice, books nothing twice.
+Markets are shared out among shards, each under a lease of its own: a process works on those that are free, and takes
+over from one that died. A shard's memory is a copy: loaded from the database when the lease is taken, kept up by the
+event feed. The booking reads the order again under the account's lock, so a second matcher by mistake, or a tick that
+comes twice, books nothing twice.
 """
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
-from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, connections
-from prometheus_client import Counter, Gauge
+from django.db import DatabaseError, InterfaceError, connections
 
-from astrade.core.clock import system_clock
-from astrade.core.errors import AstradeError, MarketDataStale
+from astrade.core.clock import Clock, system_clock
+from astrade.core.errors import MarketDataStale
 from astrade.core.leases import hold
-from astrade.core.messages import MarketView, Quote
+from astrade.core.metrics import counter, gauge
 from astrade.core.redis import async_client, redis_errors
 from astrade.core.runners import Runner
 from marketdata import keys, live
 from marketdata.frames import Tick, decode_tick
 from trading.announcing import EVENTS_CHANNEL
-from trading.domain.lifecycle import RESTING, OrderType
-from trading.domain.matching import Reached, Resting, RestingOrders, reaches
-from trading.models import Order
+from trading.domain.watching import Hit, Waiting, WatchedOrders, missed, order_of
+from trading.lanes import Found, Lane, Views
 from trading.readers import Cursor, present_cursor
-from trading.resting import changed_orders, past_seconds, resting_of, resting_orders
-from trading.services.orders import fill_resting_order
+from trading.resting import OrderRow, changed_orders, past_seconds, shard_of, waiting_orders
+from trading.threads import with_connection
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 LEASE = "matcher"
 FOLLOW_EVERY_S = 0.2
 RECONNECT_AFTER_S = 1.0
+TICKS_AT_ONCE = 256  # of one market, that are worked through as one
+LOADED_AT_ONCE = 1000  # orders, before others get their turn
 EXTREMES_KEPT = timedelta(seconds=keys.EXTREMES_KEPT_S)
 
-RESTING_ORDERS = Gauge("astrade_matcher_resting_orders", "Orders the matcher watches", multiprocess_mode="livesum")
-BACKLOG = Gauge("astrade_matcher_backlog", "Reached orders that wait to be booked", multiprocess_mode="livesum")
-BOOKED = Counter("astrade_matcher_fills", "Resting orders the matcher filled, whole or in part")
+RESTING_ORDERS = gauge("astrade_matcher_resting_orders", "Limit orders the matcher watches", ["shard"], mode="livesum")
+UNTRIGGERED_ORDERS = gauge(
+    "astrade_matcher_untriggered_orders", "Orders with a trigger that the matcher watches", ["shard"], mode="livesum"
+)
+BACKLOG = gauge("astrade_matcher_backlog", "Reached orders that wait to be booked", ["shard"], mode="livesum")
+LAG = gauge("astrade_matcher_lag_seconds", "Age of the last tick when it was worked through", ["shard"], mode="livesum")
+TICKS = counter("astrade_matcher_ticks", "Ticks of the shard's markets", ["shard"])
+BOOKED = counter("astrade_matcher_fills", "Orders the matcher filled, whole or in part, or triggered", ["shard"])
 
 
 class Matcher:
-    """One matcher over all markets. Bookings run in threads, one account always in the same one, so in their order."""
+    """One shard of the markets: those whose symbol's stable hash modulo `shards` is `shard`."""
 
-    name = "matcher"
-
-    def __init__(self, *, threads: int) -> None:
-        self.books: dict[str, RestingOrders] = defaultdict(RestingOrders)
-        self._workers = [ThreadPoolExecutor(1, thread_name_prefix=f"matcher-{n}") for n in range(threads)]
-        self._busy: dict[UUID, Reached | None] = {}  # order being booked → what reached it meanwhile
-        self._pending: set[asyncio.Task[None]] = set()
+    def __init__(self, *, shard: int = 0, shards: int = 1, threads: int = 1, clock: Clock = system_clock) -> None:
+        self.name = f"{LEASE}:{shard}"
+        self.markets: dict[str, WatchedOrders] = defaultdict(WatchedOrders)
+        self.lanes: list[Lane] = []
+        self._shard, self._shards, self._threads, self._clock = shard, shards, threads, clock
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"{self.name}-reader")
+        self._ticks: dict[str, list[Tick]] = {}  # that came and were not worked through yet
+        self._counted = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Match whenever the lease is ours, until `stop`; a database that is away is waited for."""
+        """Match whenever the shard's lease is ours, until `stop`; a database that is away is waited for."""
+        self.open()
         try:
             while not stop.is_set():
                 try:
-                    await hold(LEASE, self._match, stop=stop)
+                    await hold(self.name, self._match, stop=stop)
                 except (DatabaseError, InterfaceError):
-                    logger.warning("matcher_lost_database", exc_info=True)
+                    logger.warning("matcher_lost_database", extra={"shard": self._shard}, exc_info=True)
                     await asyncio.sleep(RECONNECT_AFTER_S)
         finally:
-            for worker in self._workers:
-                worker.submit(connections.close_all)
-                worker.shutdown()
+            self.close()
+
+    def open(self) -> None:
+        """Make the lanes; inside the event loop that uses them."""
+        views = Views()
+        self.lanes = [Lane(f"{self.name}-{number}", views=views) for number in range(self._threads)]
+
+    def close(self) -> None:
+        """Give all threads and their connections back."""
+        for lane in self.lanes:
+            lane.close()
+        self._reader.submit(connections.close_all)
+        self._reader.shutdown()
 
     async def _match(self, token: int, end: asyncio.Event) -> None:
-        self.books.clear()
-        cursor = await self._in_worker(present_cursor)
-        await self._load(await self._in_worker(resting_orders))
-        following = asyncio.create_task(self._follow(cursor, end))
-        listening = asyncio.create_task(self._listen(end))
+        self._forget_all()
+        cursor = await self._reading(present_cursor)
+        await self.load()
+        working = [self._follow(cursor, end), self._listen(end), *(lane.run() for lane in self.lanes)]
+        tasks = [asyncio.ensure_future(work) for work in working]
+        ended = asyncio.create_task(end.wait())
         try:
-            ended = asyncio.create_task(end.wait())
-            await asyncio.wait({following, listening, ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*tasks, ended}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (following, listening, ended):
+            for task in (*tasks, ended):
                 task.cancel()
-            await asyncio.gather(following, listening, ended, return_exceptions=True)
-            while self._pending:
-                await asyncio.gather(*self._pending, return_exceptions=True)
-        for task in (following, listening):
-            if not task.cancelled() and (failure := task.exception()):
-                raise failure
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+            self._forget_all()
+        failures = [answer for answer in answers if isinstance(answer, Exception)]
+        if failures:
+            raise failures[0]
+
+    def _forget_all(self) -> None:
+        self.markets.clear()
+        self._ticks.clear()
+        for lane in self.lanes:
+            lane.waiting.clear()
+        self._tell()
+        LAG.labels(str(self._shard)).set(0)
 
     async def _listen(self, end: asyncio.Event) -> None:
         """Ticks from the feed; a broken connection is opened again and what was missed is looked up."""
@@ -97,57 +123,50 @@ class Matcher:
             try:
                 async with async_client().pubsub() as pubsub:
                     await pubsub.subscribe(keys.TICKS)
-                    await self._catch_up()
                     async for message in pubsub.listen():
                         if message["type"] == "message":
-                            self._take(decode_tick(message["data"]))
+                            self.arrived(decode_tick(message["data"]))
+                        elif message["type"] == "subscribe":  # again whenever the client has reconnected by itself
+                            await self._catch_up()
             except redis_errors as exc:
-                logger.warning("matcher_lost_ticks", extra={"error": type(exc).__name__})
+                logger.warning("matcher_lost_ticks", extra={"shard": self._shard, "error": type(exc).__name__})
                 await asyncio.sleep(RECONNECT_AFTER_S)
 
-    def _take(self, tick: Tick) -> None:
-        book = self.books.get(tick.symbol)
-        if book is None:
-            book = self.books[tick.symbol]
-        self._dispatch(tick.symbol, book.take(tick))
-
-    def _dispatch(self, symbol: str, reached: Iterable[Reached]) -> None:
-        new = []
-        for found in reached:
-            uuid = found.order.uuid
-            if uuid in self._busy:
-                before = self._busy[uuid]
-                self._busy[uuid] = before if before and before.traded_through else found
-            else:
-                self._busy[uuid] = None
-                new.append(found)
-        if new:
-            task = asyncio.create_task(self._book(symbol, new))
-            self._pending.add(task)
-            task.add_done_callback(self._pending.discard)
-
-    async def _book(self, symbol: str, reached: list[Reached]) -> None:
-        """Book all orders that one tick reached against one reading of the market."""
-        BACKLOG.inc(len(reached))
-        try:
-            view, quotes = await self._in_worker(live.view_of, symbol)
-            if live.is_stale(view.quote.at, now=system_clock()):
+    def arrived(self, tick: Tick) -> None:
+        """Note a tick of the shard's markets. It is worked through as soon as no further one is at hand, together with
+        those of its market that came meanwhile.
+        """
+        if not self._ticks:
+            asyncio.get_running_loop().call_soon(self._work_through_all)
+        ticks = self._ticks.get(tick.symbol)
+        if ticks is None:
+            if shard_of(tick.symbol, shards=self._shards) != self._shard:
                 return
-            await asyncio.gather(*(self._fill(found, view, quotes) for found in reached))
-        except MarketDataStale:
-            logger.warning("matcher_without_prices", extra={"symbol": symbol})
-        finally:
-            BACKLOG.dec(len(reached))
-            missed = [self._busy.pop(found.order.uuid) for found in reached]
-            self._dispatch(symbol, [found for found in missed if found])
+            ticks = self._ticks[tick.symbol] = []
+        ticks.append(tick)
+        if len(ticks) >= TICKS_AT_ONCE:
+            self._work_through(tick.symbol)
 
-    async def _fill(self, reached: Reached, view: MarketView, quotes: Mapping[str, Quote]) -> None:
-        order = reached.order
-        worker = self._workers[order.account_id % len(self._workers)]
-        call = asyncio.get_running_loop().run_in_executor(worker, _fill, reached, view, quotes)
-        if await call:
-            BOOKED.inc()
-            logger.info("order_filled", extra={"order": str(order.uuid), "account": order.account_id})
+    def _work_through_all(self) -> None:
+        for symbol in list(self._ticks):
+            self._work_through(symbol)
+
+    def _work_through(self, symbol: str) -> None:
+        """Hold the orders of a market against the ticks that came; what is too old to take risk on reaches nothing."""
+        ticks, now = self._ticks.pop(symbol), self._clock()
+        shard = str(self._shard)
+        TICKS.labels(shard).inc(len(ticks))
+        LAG.labels(shard).set(live.age_of(ticks[-1].at, now=now).total_seconds())
+        fresh = [tick for tick in ticks if not live.is_stale(tick.at, now=now)]
+        self._found(symbol, self.markets[symbol].take(fresh))
+
+    def _found(self, symbol: str, hits: Iterable[Hit]) -> None:
+        now_s = time.monotonic()
+        for hit in hits:
+            self._lane_of(order_of(hit).account_id).put(Found(symbol, hit, now_s))
+
+    def _lane_of(self, account_id: int) -> Lane:
+        return self.lanes[account_id % len(self.lanes)]
 
     async def _follow(self, cursor: Cursor, end: asyncio.Event) -> None:
         """Orders that came or ended, from the event feed; hints on its channel only shorten the wait."""
@@ -155,87 +174,72 @@ class Matcher:
         hinting = asyncio.create_task(_hints(hint, end))
         try:
             while not end.is_set():
-                changed, cursor, more = await self._in_worker(changed_orders, cursor)
-                await self._load(changed)
-                RESTING_ORDERS.set(sum(len(book) for book in self.books.values()))
+                changed, cursor, more = await self._reading(changed_orders, cursor)
+                await self._take_in(changed)
+                self._tell()
                 if not more:
                     await _within(hint.wait(), FOLLOW_EVERY_S)
                     hint.clear()
         finally:
             hinting.cancel()
 
-    async def _load(self, orders: Iterable[Order]) -> None:
-        """Take orders in or out of memory as their status says; one already reached is booked at once."""
-        late: dict[str, list[Resting]] = defaultdict(list)
-        for order in orders:
-            symbol = order.market.symbol
-            book = self.books[symbol]
-            if order.status not in RESTING or order.type != OrderType.LIMIT or order.price is None:
-                book.remove(order.uuid)
-            elif order.uuid not in book:
-                resting = resting_of(order)
-                reached = book.add(resting)
-                if reached is not None:
-                    self._dispatch(symbol, [reached])
-                elif not book.knows_since(resting.admitted_sequence):
-                    late[symbol].append(resting)
-        for symbol, arrived in late.items():
-            await self._look_back(symbol, arrived)
+    async def load(self) -> None:
+        """Take in all that waits; what happened to its prices before is for `_catch_up`."""
+        rows = await self._reading(partial(waiting_orders, shard=self._shard, shards=self._shards))
+        for number, row in enumerate(rows, start=1):
+            self._take_row(row)
+            if number % LOADED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def _take_in(self, rows: Iterable[OrderRow]) -> None:
+        """Follow changes of orders; one that was reached already is booked at once."""
+        late: dict[str, list[Waiting]] = defaultdict(list)
+        for row in rows:
+            if shard_of(row.symbol, shards=self._shards) == self._shard:
+                arrived = self._take_row(row)
+                if arrived is not None and not self.markets[row.symbol].knows_since(arrived.admitted_sequence):
+                    late[row.symbol].append(arrived)
+        for symbol, orders in late.items():
+            seconds = await self._past_seconds(symbol, orders)
+            self._found(symbol, [hit for order in orders if (hit := missed(order, seconds))])
+
+    def _take_row(self, row: OrderRow) -> Waiting | None:
+        """Take an order in or out of memory as its status says; returns it if it is new and no tick reached it yet."""
+        market, waiting = self.markets[row.symbol], row.waiting()
+        if waiting is None:
+            market.remove(row.uuid)
+            self._lane_of(row.account_id).forget(row.uuid)
+            return None
+        if market.knows(waiting):
+            return None
+        hit = market.add(waiting)
+        self._found(row.symbol, [] if hit is None else [hit])
+        return waiting if hit is None else None
 
     async def _catch_up(self) -> None:
-        for symbol, book in list(self.books.items()):
-            await self._look_back(symbol, list(book))
+        """Hold every order against the lows and highs of each whole second since its admission."""
+        for symbol, market in list(self.markets.items()):
+            if len(market):
+                self._found(symbol, market.missed(await self._past_seconds(symbol, market)))
 
-    async def _look_back(self, symbol: str, orders: list[Resting]) -> None:
-        """Hold orders against the lows and highs of each whole second since their admission, and against the
-        present.
-        """
-        if not orders:
-            return
-        since = max(min(order.created_at for order in orders), system_clock() - EXTREMES_KEPT)
+    async def _past_seconds(self, symbol: str, orders: Iterable[Waiting]) -> list[Any]:
+        since = max(min(order.admitted_at for order in orders), self._clock() - EXTREMES_KEPT)
         try:
-            ranges = await self._in_worker(past_seconds, symbol, since)
+            return await self._reading(past_seconds, symbol, since)
         except MarketDataStale:
-            return
-        reached = []
-        for order in orders:
-            second_after = order.created_at.replace(microsecond=0) + timedelta(seconds=1)
-            seconds = [past for past in ranges if past.at >= second_after and past.sequence > order.admitted_sequence]
-            found = [hit for past in seconds if (hit := reaches(order, past))]
-            if found:
-                reached.append(max(found, key=lambda hit: hit.traded_through))
-        self._dispatch(symbol, reached)
+            return []
 
-    async def _in_worker(self, call: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._workers[0], with_connection, call, *arguments)
+    def _tell(self) -> None:
+        shard = str(self._shard)
+        RESTING_ORDERS.labels(shard).set(sum(len(market.resting) for market in self.markets.values()))
+        UNTRIGGERED_ORDERS.labels(shard).set(sum(len(market.untriggered) for market in self.markets.values()))
+        BACKLOG.labels(shard).set(sum(len(lane.waiting) + lane.booking for lane in self.lanes))
+        booked = sum(lane.booked for lane in self.lanes)
+        BOOKED.labels(shard).inc(booked - self._counted)
+        self._counted = booked
 
-
-def with_connection(call: Callable[..., T], *arguments: Any) -> T:
-    """`call` in a thread that keeps its database connection, and drops a broken one."""
-    try:
-        return call(*arguments)
-    except (DatabaseError, InterfaceError):
-        connection.close()
-        raise
-
-
-def _fill(reached: Reached, view: MarketView, quotes: Mapping[str, Quote]) -> bool:
-    """Book one reached order; an order that can't be booked now stays in memory for the next tick."""
-    order = reached.order
-    try:
-        return with_connection(
-            partial(
-                fill_resting_order,
-                account_id=order.account_id,
-                order_id=order.order_id,
-                book=view.book,
-                quotes=quotes,
-                traded_through=reached.traded_through,
-            )
-        )
-    except (AstradeError, DatabaseError, InterfaceError):
-        logger.exception("matcher_could_not_book", extra={"order": str(order.uuid), "account": order.account_id})
-        return False
+    async def _reading(self, call: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reader, with_connection, call, *arguments)
 
 
 async def _hints(hint: asyncio.Event, end: asyncio.Event) -> None:
@@ -256,5 +260,6 @@ async def _within(waiting: Coroutine[Any, Any, Any], seconds: float) -> None:
 
 
 def matcher_runners() -> list[Runner]:
-    """What `manage.py streams` runs of trading's matcher."""
-    return [Matcher(threads=settings.MATCHER_THREADS)]
+    """What `manage.py streams` runs of trading's matcher: one runner a shard, each waiting for its lease."""
+    shards = settings.MATCHER_SHARDS
+    return [Matcher(shard=shard, shards=shards, threads=settings.MATCHER_THREADS) for shard in range(shards)]

@@ -11,8 +11,8 @@ from accounts.models import UserState
 from astrade.core.errors import NotFound
 from astrade.core.permissions import Caller
 from trading.domain.bodies import event_frame
-from trading.domain.lifecycle import LIVE, LedgerAccount, Side
-from trading.loading import AccountRef
+from trading.domain.lifecycle import LIVE, LedgerAccount
+from trading.loading import AccountRef, OrderRef
 from trading.models import Event, Fill, JournalEntry, Order, Position, Posting, TradingAccount
 
 FRAMES_MAX = 1000
@@ -112,6 +112,15 @@ def orders_of(account_id: int) -> QuerySet[Order]:
     return Order.objects.filter(account_id=account_id).select_related("market")
 
 
+def order_by_ref(account: AccountRef, order: OrderRef) -> Order:
+    """The row of an account's order, in one query; raises NotFound."""
+    column, value = order.column_and_value()
+    found = Order.objects.filter(account__in=_referenced(account), **{column: value}).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
 def open_orders(account_id: int) -> QuerySet[Order]:
     """Orders something can still become of."""
     return orders_of(account_id).filter(status__in=sorted(LIVE))
@@ -120,19 +129,6 @@ def open_orders(account_id: int) -> QuerySet[Order]:
 def past_orders(account_id: int) -> QuerySet[Order]:
     """Orders that ended."""
     return orders_of(account_id).exclude(status__in=sorted(LIVE))
-
-
-def live_order_ids(account: AccountRef, *, market_id: int | None = None, side: Side | None = None) -> list[int]:
-    """Row ids of an account's open orders, oldest first; raises NotFound for an account that isn't the caller's."""
-    account_id = account_id_of(account)
-    if account_id is None:
-        raise NotFound
-    orders = Order.objects.filter(account_id=account_id, status__in=sorted(LIVE))
-    if market_id is not None:
-        orders = orders.filter(market_id=market_id)
-    if side is not None:
-        orders = orders.filter(side=side)
-    return list(orders.order_by("id").values_list("id", flat=True))
 
 
 def fills_of(account_id: int) -> QuerySet[Fill]:

@@ -7,11 +7,14 @@ from datetime import datetime, timedelta
 
 from celery import shared_task
 from django.db import transaction
+from prometheus_client import Gauge
 
 from astrade.core.clock import system_clock
 from trading.loading import AccountRef
 from trading.selectors import accounts_to_clear
+from trading.services import funding
 from trading.services.orders import cancel_orders
+from trading.services.roots import check_roots, make_roots, settled_moment
 from trading.services.snapshots import take_snapshots
 from trading.totals import add_next_totals
 from trading.verification import LEDGER_FINDINGS, verify_ledger
@@ -19,6 +22,11 @@ from trading.verification import LEDGER_FINDINGS, verify_ledger
 logger = logging.getLogger(__name__)
 SNAPSHOT_EVERY = timedelta(minutes=5)
 BATCHES_MAX = 200
+SETTLED_WITHIN_S = 30.0
+ROOTS_CHECKED = 7
+ROOT_FINDINGS = Gauge(
+    "astrade_balance_root_findings", "What the last check of balance roots found wrong", multiprocess_mode="mostrecent"
+)
 
 
 @shared_task
@@ -27,6 +35,14 @@ def take_equity_snapshots() -> None:
     now = system_clock()
     at = now - (now - datetime.min.replace(tzinfo=now.tzinfo)) % SNAPSHOT_EVERY
     take_snapshots(at)
+
+
+@shared_task
+def settle_funding() -> None:
+    """Book the funding of every hour that is over and whose rate is known."""
+    settled = funding.settle_funding(now=system_clock())
+    if settled.hours:
+        logger.info("funding_settled", extra={"hours": settled.hours, "payments": settled.payments})
 
 
 @shared_task
@@ -43,6 +59,26 @@ def cancel_orders_of_frozen_users() -> None:
     for account_id in accounts_to_clear():
         cancelled = cancel_orders(account=AccountRef(account_id=account_id), reason="user_frozen")
         logger.info("orders_of_frozen_user_cancelled", extra={"account": account_id, "orders": len(cancelled)})
+
+
+@shared_task
+def make_balance_roots() -> None:
+    """Make the balance roots of all midnights that have none; nothing while a transaction from before goes on."""
+    until = settled_moment(within_s=SETTLED_WITHIN_S)
+    if until is None:
+        logger.warning("balance_roots_wait_for_a_transaction")
+        return
+    for root in make_roots(until=until):
+        logger.info("balance_root_made", extra={"root": root.number, "accounts": root.accounts})
+
+
+@shared_task
+def check_balance_roots() -> None:
+    """Make the latest roots again from the ledger, and raise the alarm in log and metrics where one differs."""
+    findings = [finding for _, found in check_roots(last=ROOTS_CHECKED) for finding in found]
+    ROOT_FINDINGS.set(len(findings))
+    for finding in findings:
+        logger.error("balance_root_finding", extra={"where": finding})
 
 
 @shared_task

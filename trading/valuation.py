@@ -1,14 +1,17 @@
 """What accounts are worth and hold, as the API shows it: account states valued at the present marks."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from astrade.core.clock import to_ms
 from astrade.core.money import ZERO, plain
 from trading.domain.bodies import Body, balance_body, closed_position_body, position_body, text_of
 from trading.domain.lifecycle import Side
+from trading.domain.limits import OWN_LIMITS, own_limit
 from trading.domain.margin import Board, summarise
 from trading.domain.positions import Closed
+from trading.domain.protection import levels
 from trading.domain.state import AccountState
 from trading.models import ClosedPosition, TradingAccount
 
@@ -16,8 +19,9 @@ ACCOUNT_FIGURES = ("balance", "equity", "unrealized_pnl", "margin_ratio")
 POSITION_FIGURES = ("id", "symbol", "mark_price", "unrealized_pnl", "pnl_percentage")
 
 
-def account_body(row: TradingAccount, state: AccountState, board: Board) -> Body:
-    """A trading account with its money."""
+def account_body(row: TradingAccount, state: AccountState, board: Board, *, now: datetime) -> Body:
+    """A trading account with its money, and its owner's limits as they stand at `now`."""
+    own = {name: own_limit(row, name).at(now) for name in OWN_LIMITS}
     money = balance_body(summarise(state, board), asset=state.cash.asset)
     return {
         "id": str(row.uuid),
@@ -30,7 +34,12 @@ def account_body(row: TradingAccount, state: AccountState, board: Board) -> Body
         "currency": row.currency,
         "simulator": row.simulator,
         "max_leverage": row.max_leverage,
-        "max_daily_loss": text_of(row.max_daily_loss),
+        **{name: text_of(limit.value) for name, limit in own.items()},
+        "pending_limits": [
+            {"limit": name, "value": text_of(limit.next_value), "effective_at": to_ms(limit.next_at)}
+            for name, limit in own.items()
+            if limit.next_at is not None
+        ],
         **{name: money[name] for name in ("balance", "equity", "margin_used", "margin_available")},
         "version": row.version,
         "created_at": to_ms(row.created_at),
@@ -56,6 +65,7 @@ def open_positions(state: AccountState, board: Board, *, market_id: int | None =
             mark=board.mark_of(position),
             leverage=state.leverage_on(position.market_id),
             summary=summary,
+            protection=levels(position, state.protective),
         )
         for position in held
     ]
@@ -83,6 +93,7 @@ def _closed(row: ClosedPosition, state: AccountState, board: Board) -> Body:
         exit_notional=row.exit_notional,
         realized_pnl=row.realized_pnl,
         fees=row.fees,
+        funding=row.funding,
         opened_at=row.opened_at,
     )
     leverage = state.leverage_on(row.market_id)

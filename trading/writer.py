@@ -16,22 +16,37 @@ from trading.domain.state import OrderState, PositionState
 from trading.pipeline import run_together
 
 _INSERTED: Mapping[str, tuple[str, str]] = {
-    "transition": ("trading_ordertransition", "id, order_id, from_status, to_status, reason, at"),
+    "transition": ("trading_ordertransition", "id, order_id, from_status, to_status, reason, change, at"),
     "fill": (
         "trading_fill",
         "id, uuid, account_id, order_id, market_id, number, venue_trade_id, side, price, quantity, fee, fee_asset, "
-        "is_taker, realized_pnl, seed, book_sequence, at",
+        "is_taker, realized_pnl, seed, book_sequence, basis, at",
     ),
     "closed_position": (
         "trading_closedposition",
         "id, uuid, account_id, market_id, number, side, quantity, entry_notional, exit_notional, realized_pnl, fees, "
-        "opened_at, closed_at",
+        "funding, opened_at, closed_at",
+    ),
+    "liquidation": (
+        "trading_liquidation",
+        "id, account_id, order_id, market_id, orders_cancelled, quantity, notional, fee, insurance, equity, "
+        "maintenance, equity_after, maintenance_after, at",
+    ),
+    "funding": (
+        "trading_fundingpayment",
+        "id, uuid, account_id, position_id, market_id, position_uuid, hour, quantity, mark, rate, amount, at",
     ),
     "entry": ("trading_journalentry", "id, uuid, account_id, number, kind, reference, at, previous_hash, hash"),
     "posting": ("trading_posting", "id, entry_id, line, ledger_account, asset, amount, running_balance"),
     "event": ("trading_event", "id, account_id, sequence, kind, schema, data, at"),
 }
 _MUTABLE_ORDER = (
+    "rules_id",
+    "quantity",
+    "price",
+    "trigger_price",
+    "admitted_sequence",
+    "admitted_at",
     "status",
     "reason",
     "filled_quantity",
@@ -40,6 +55,9 @@ _MUTABLE_ORDER = (
     "fill_count",
     "version",
     "updated_at",
+    "protected_quantity",
+    "queue_ahead",
+    "queue_sequence",
 )
 _FIXED_POSITION = ("id", "market_id")
 
@@ -68,10 +86,13 @@ _UPSERTED: Mapping[str, str] = {
         SELECT account_id, market_id, leverage
         FROM doc, jsonb_populate_recordset(NULL::trading_marketsetting, doc.d->'leverage')
         ON CONFLICT (account_id, market_id) DO UPDATE SET leverage = excluded.leverage)""",
+    "late_funding": """late_funding AS (UPDATE trading_closedposition c SET funding = c.funding + n.funding
+        FROM doc, jsonb_populate_recordset(NULL::trading_closedposition, doc.d->'late_funding') n
+        WHERE c.id = n.id)""",
     "cash": """cash AS (UPDATE trading_cashbalance c SET balance = (doc.d->'cash'->>'balance')::numeric
         FROM doc WHERE c.id = (doc.d->'cash'->>'id')::bigint)""",
 }
-_COUNTERS = ("sequence", "order_count", "fill_count", "entry_count", "head_hash")
+_COUNTERS = ("sequence", "order_count", "fill_count", "entry_count", "head_hash", "net_deposits", "traded_notional")
 _ACCOUNT = f"""UPDATE trading_tradingaccount a SET {_assignments(_COUNTERS, "n")}
     FROM doc, jsonb_populate_record(NULL::trading_tradingaccount, doc.d->'account') n
     WHERE a.id = n.id RETURNING a.id"""
@@ -97,6 +118,8 @@ def document_of(batch: Batch) -> dict[str, Any]:
         rows["leverage"] = [
             owner | {"market_id": market, "leverage": value} for market, value in batch.leverage.items()
         ]
+    if batch.late_funding:
+        rows["late_funding"] = batch.late_funding
     if batch.cash_changed:
         rows["cash"] = {"id": account.cash.id, "balance": account.cash.balance}
     return rows | {key: batch.inserts[key] for key in _INSERTED if key in batch.inserts}

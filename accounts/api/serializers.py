@@ -113,14 +113,17 @@ class ProfileSerializer(UserSerializer):
     """A user with their settings."""
 
     one_tap_account = serializers.UUIDField(allow_null=True)
+    cool_off_until = Millis(allow_null=True)
 
 
 class UpdateProfileSerializer(serializers.Serializer[Any]):
-    """What a user may change about themself; `one_tap_account` null is practice."""
+    """What a user may change about themself; `one_tap_account` null is practice. Until `cool_off_until` no order may
+    add risk: it may be set later, never earlier."""
 
     display_name = Text(max_length=64)
     time_zone = TimeZone(max_length=64)
     one_tap_account = serializers.UUIDField(allow_null=True)
+    cool_off_until = Millis(allow_null=True)
 
 
 class TokenPairSerializer(serializers.Serializer[Any]):

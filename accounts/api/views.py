@@ -159,9 +159,10 @@ class MeView(ApiView):
 
     @extend_schema(operation_id="update_me", request=shapes.UpdateProfileSerializer, responses=shapes.ProfileSerializer)
     def patch(self, request: Request) -> Response:
-        """Change display name, time zone or the account of one-tap trades."""
+        """Change display name, time zone (once in 24 hours), the account of one-tap trades, or begin a cool-off."""
         changes = shape(shapes.UpdateProfileSerializer, request.data, partial=True)
-        return ok(body(shapes.ProfileSerializer, services.update_profile(caller_of(request).user_id, **changes)))
+        user = services.update_profile(caller_of(request).user_id, now=system_clock(), **changes)
+        return ok(body(shapes.ProfileSerializer, user))
 
     @extend_schema(operation_id="close_me", responses=shapes.ClosedSerializer)
     def delete(self, request: Request) -> Response:

@@ -14,10 +14,11 @@ from accounts import revocations, signals
 from accounts.models import ApiKey, RefreshFamily, User, UserState
 from accounts.passwords import check_rules, is_password_of, normal_email
 from accounts.ports import account_resolver
-from accounts.services import sessions
+from accounts.services import safety, sessions
 from accounts.services.locks import locked_user
 from accounts.services.sessions import Client, TokenPair
 from astrade.core import audit
+from astrade.core.clock import to_ms
 from astrade.core.errors import EmailTaken, InvalidCredentials, NotPermitted, ValidationFailed
 from astrade.core.fields import public_id
 
@@ -83,18 +84,27 @@ def create_staff(*, email: str, password: str, is_superuser: bool = True) -> Use
 
 
 @transaction.atomic
-def update_profile(user_id: int, **changes: Any) -> User:
-    """Change what is named of `display_name`, `time_zone` and `one_tap_account` (None: practice).
+def update_profile(user_id: int, *, now: datetime, **changes: Any) -> User:
+    """Change what is named of `display_name`, `time_zone`, `one_tap_account` (None: practice) and `cool_off_until`.
 
-    Raises NotFound where the one-tap account isn't the user's own.
+    Raises NotFound where the one-tap account isn't the user's own, ValidationFailed for a second change of zone within
+    24 hours, CoolOffInForce where a cool-off would end earlier.
     """
     user = locked_user(user_id)
     one_tap: uuid.UUID | None = changes.get("one_tap_account")
     if one_tap is not None:
         account_resolver(user_id=user_id, account_uuid=one_tap)
+    if changes.get("time_zone", user.time_zone) != user.time_zone:
+        safety.check_zone_change(user, now=now)
+        changes |= {"previous_time_zone": user.time_zone, "time_zone_changed_at": now}
+    if "cool_off_until" in changes:
+        safety.check_cool_off(user, until=changes["cool_off_until"], now=now)
     for name, value in changes.items():
         setattr(user, name, value)
     user.save(update_fields=list(changes))
+    if changes.get("cool_off_until"):
+        after = {"cool_off_until": to_ms(changes["cool_off_until"])}
+        audit.record("user.cool_off_set", actor_id=user_id, subject=user, after=after)
     return user
 
 

@@ -15,6 +15,7 @@ from accounts.services import TotalsDelta
 from accounts.signals import user_closing, user_frozen
 from accounts.tests.client import Api, some_email
 from accounts.tests.factories import PASSWORD, ApiKeyFactory, UserFactory, signed_in
+from astrade.core.clock import system_clock
 from astrade.core.errors import EmailTaken, NotFound, NotPermitted, OpenPositions
 from astrade.core.models import AuditEvent
 
@@ -147,7 +148,7 @@ def test_closing_forgets_who_it_was(api: Api) -> None:
     assert api.post("/auth/login", {"email": email, "password": PASSWORD}).error == (401, 1101)
     assert api.post("/auth/signup", {"email": email, "password": PASSWORD}).status == 201
     with pytest.raises(NotFound):
-        services.update_profile(user.pk, display_name="Ana")
+        services.update_profile(user.pk, now=system_clock(), display_name="Ana")
     assert "ana" not in str(list(AuditEvent.objects.values())).lower()
 
 

@@ -4,9 +4,11 @@ A class names one fault and knows its code; `STATUS_OF` is the only place that m
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from astrade.core.clock import to_ms
 from astrade.core.money import plain
 
 _BY_STATUS: Mapping[int, tuple[int, ...]] = {
@@ -44,9 +46,11 @@ STATUS_OF: Mapping[int, int] = {code: status for status, codes in _BY_STATUS.ite
 
 
 def json_safe(value: Any) -> Any:
-    """Details for a client: decimals as plain strings, everything else as it is."""
+    """Details for a client: decimals as plain strings, instants as milliseconds, everything else as it is."""
     if isinstance(value, Decimal):
         return plain(value)
+    if isinstance(value, datetime):
+        return to_ms(value)
     if isinstance(value, Mapping):
         return {key: json_safe(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -240,6 +244,14 @@ class OrderNotOpen(TradingError):
     code, message = 3010, "The order is not open"
 
 
+class DailyLossReached(TradingError):
+    code, message = 3011, "The daily loss limit is reached"
+
+
+class PositionAboveLimit(TradingError):
+    code, message = 3012, "The position would exceed the market's limit"
+
+
 class DuplicateClientOrderId(TradingError):
     code, message = 3013, "This client_order_id was used for another order"
 
@@ -248,12 +260,36 @@ class OrderTypeNotOffered(TradingError):
     code, message = 3014, "Order type not offered by this venue"
 
 
+class TradingCapReached(TradingError):
+    code, message = 3015, "The daily trading cap would be exceeded"
+
+
 class AccountFrozen(TradingError):
     code, message = 3016, "The account is frozen or closed"
 
 
+class TradingHalted(TradingError):
+    code, message = 3017, "Trading is halted; what reduces a position and cancels still work"
+
+
+class CoolOffInForce(TradingError):
+    code, message = 3018, "A cool-off is in force; what reduces a position still works"
+
+
 class FundsError(AstradeError):
     code, message = 4000, "Amount below the minimum"
+
+
+class AmountBelowMinimum(FundsError):
+    code, message = 4000, "Amount below the minimum"
+
+
+class InsufficientWithdrawable(FundsError):
+    code, message = 4001, "Not enough that can be withdrawn"
+
+
+class UnknownDestination(FundsError):
+    code, message = 4002, "Unknown destination"
 
 
 class FundsLimitExceeded(FundsError):

@@ -5,7 +5,8 @@
 
 Each thread keeps its own database connection (CONN_MAX_AGE=None); one that the server closed meanwhile is noticed
 without a round trip. A request that has started is never cancelled because its client went away.
-A streaming answer is pulled piece by piece in whatever thread is free, so its iterator must not use the database.
+A streaming answer is pulled piece by piece in whatever thread is free, so its iterator may ask the database only whole
+queries outside a transaction, each after `drop_dead_connections()`.
 """
 
 import asyncio

@@ -80,6 +80,14 @@ def idempotent(request: Request, caller: Caller | None, effect: Effect) -> Respo
         return response
 
 
+def is_known(request: Request, caller: Caller) -> bool:
+    """Whether the request's key was used in the last 24 hours: what an effect needs beforehand, outside its
+    transaction, is not done again then.
+    """
+    key, alive = key_of(request), Now() - KEPT
+    return IdempotencyRecord.objects.filter(caller=f"u:{caller.user_id}", key=key, created_at__gte=alive).exists()
+
+
 def request_hash(request: Request) -> bytes:
     """SHA-256 of what was asked: method, route without its prefix, query, chosen account, body."""
     below = http_request(request)

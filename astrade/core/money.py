@@ -29,7 +29,7 @@ def ceil_cash(value: Decimal) -> Decimal:
 
 
 def floor_cash(value: Decimal) -> Decimal:
-    """Down at the asset's scale; for released entry notional and free margin."""
+    """Down at the asset's scale; for released entry notional, free margin and funding (signed: a debt grows)."""
     return value.quantize(_CASH, ROUND_FLOOR)
 
 

@@ -74,6 +74,12 @@ class IsReader(IsUser):
     unsafe = "read"
 
 
+class IsWithdrawer(IsUser):
+    """As `IsUser`, where a POST takes money out of an account."""
+
+    unsafe = "withdraw"
+
+
 class IsSession(BasePermission):
     """A person signed in with a token: API keys may not manage identities and keys."""
 

@@ -232,7 +232,12 @@ REPLAY_SPEED = env.int("REPLAY_SPEED", default=1)
 FEED_SEED = env.int("FEED_SEED", default=1)
 FEED_TICKS_PER_S = env.int("FEED_TICKS_PER_S", default=4)
 FEED_STALE_AFTER_S = env.float("FEED_STALE_AFTER_S", default=10.0)
+MATCHER_SHARDS = env.int("MATCHER_SHARDS", default=1)  # parts of the markets that processes can share
 MATCHER_THREADS = env.int("MATCHER_THREADS", default=4)
+MARGIN_WATCH_SHARDS = env.int("MARGIN_WATCH_SHARDS", default=1)  # watchers that share the accounts
+MARGIN_WATCH_THREADS = env.int("MARGIN_WATCH_THREADS", default=2)
+LIQUIDATION_FEE_SHARE = env.str("LIQUIDATION_FEE_SHARE", default="0.25")  # of the maintenance margin it sets free
+LIQUIDATION_BUFFER = env.str("LIQUIDATION_BUFFER", default="0.25")  # of maintenance, that equity is to be above it
 MAX_OPEN_ORDERS = env.int("MAX_OPEN_ORDERS", default=200)  # of one account, as Extended's `maxNumOrders`
 PRACTICE_INITIAL_BALANCE = env.str("PRACTICE_INITIAL_BALANCE", default="10000")
 
@@ -253,9 +258,12 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "equity-snapshots": {"task": "trading.tasks.take_equity_snapshots", "schedule": crontab(minute="*/5")},
     "event-sweep": {"task": "trading.tasks.sweep_events", "schedule": 10.0},
+    "funding": {"task": "trading.tasks.settle_funding", "schedule": crontab()},
     "frozen-users": {"task": "trading.tasks.cancel_orders_of_frozen_users", "schedule": 10.0},
     "game-sweep": {"task": "gamification.tasks.process_events", "schedule": 30.0},
     "ledger-check": {"task": "trading.tasks.check_ledger", "schedule": crontab(minute="17")},
+    "balance-roots": {"task": "trading.tasks.make_balance_roots", "schedule": crontab(minute="1,21,41")},
+    "balance-roots-check": {"task": "trading.tasks.check_balance_roots", "schedule": crontab(hour="2", minute="30")},
     "idempotency-clean-up": {
         "task": "astrade.core.tasks.delete_idempotency_records",
         "schedule": crontab(minute="50"),

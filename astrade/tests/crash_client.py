@@ -123,9 +123,13 @@ class Step:
 
 
 def script_of(seed: int, *, steps: int) -> list[Step]:
-    """Market orders, limit orders where the price comes by, and some where it never does, which are cancelled later."""
+    """Market orders, then limit orders where the price comes by, and some where it never does, which are cancelled
+    later. In this order, since a market order cancels an own one that it would meet: whether one waits is chance.
+    """
     dice = random.Random(seed)
-    return [_step(dice, dice.choice(("market", "near", "near", "far")), number) for number in range(steps)]
+    kinds = [dice.choice(("market", "near", "near", "far")) for _ in range(steps)]
+    kinds.sort(key=lambda kind: kind != "market")
+    return [_step(dice, kind, number) for number, kind in enumerate(kinds)]
 
 
 def _step(dice: random.Random, kind: str, number: int) -> Step:

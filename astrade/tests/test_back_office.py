@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.contrib import admin
@@ -23,11 +24,18 @@ from gamification.tests.factories import MissionFactory
 from marketdata.selectors import forget_markets
 from marketdata.tests.factories import CandleFactory, FundingRateFactory, publish
 from trading.domain.lifecycle import Side
+from trading.domain.limits import HaltScope
 from trading.models import Event, Fill, Order, Position, TradingAccount
+from trading.services.adjustments import propose_adjustment
+from trading.services.due import set_switch
+from trading.services.halts import HaltTarget, set_halt
+from trading.services.risk_days import open_risk_day
+from trading.services.roots import DAY, make_roots
 from trading.services.snapshots import take_snapshots
 from trading.tasks import sweep_events
 from trading.tests.conftest import ASKS, BIDS, forget_prices, make_market
-from trading.tests.factories import open_account, place
+from trading.tests.everything import add_margin_rows, move_money
+from trading.tests.factories import open_account, place, ref
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SMALL = {"gamification.mission"}  # a catalogue, edited with Django's own paginator
@@ -56,6 +64,14 @@ def rows(transactional_db: None) -> Iterator[None]:
     with pytest.raises(AstradeError):
         place(account, "0.0001")
     take_snapshots(system_clock())
+    set_switch(account=ref(account), timeout_s=60)
+    add_margin_rows(account)
+    move_money(account)
+    set_halt(HaltTarget(HaltScope.VENUE, venue="binance"), reason="drill", actor_id=None, now=system_clock())
+    open_risk_day(account.pk, user_id=account.user_id, now=system_clock())
+    proposer: User = UserFactory.create(is_staff=True)
+    propose_adjustment(account_id=account.pk, staff_id=proposer.pk, amount=Decimal(5), reason="an outage")
+    list(make_roots(until=system_clock() + DAY))
     play(account.user)
     CandleFactory.create(), FundingRateFactory.create()
     Lease.objects.create(name="matcher", holder="here", token=1, expires_at=system_clock() + timedelta(seconds=9))

@@ -1,12 +1,11 @@
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
 from astrade.core.redis import sync_client
 from marketdata.selectors import forget_markets
+from marketdata.tests.factories import recorded_folder
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +24,4 @@ def _empty_redis() -> None:
 @pytest.fixture(scope="session")
 def recorded() -> Path:
     """Folder with real recorded data; tests that need it are skipped where it isn't."""
-    folder = Path(os.environ.get("ASTRADE_DATA", settings.BASE_DIR.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip("no recorded market data here")
-    return folder
+    return recorded_folder()

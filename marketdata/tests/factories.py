@@ -1,9 +1,13 @@
 """The smallest valid markets, candles and prices for tests; this app's and those above it."""
 
+import os
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import pytest
+from django.conf import settings
 from factory.declarations import LazyAttribute, Sequence, SubFactory
 from factory.django import DjangoModelFactory
 from factory.helpers import post_generation
@@ -79,6 +83,14 @@ class FundingRateFactory(DjangoModelFactory[FundingRate]):
 def market_info(**fields: Any) -> MarketInfo:
     """A market made by `MarketFactory`, as the rest of the platform sees it."""
     return market_by_symbol(MarketFactory.create(**fields).symbol)
+
+
+def recorded_folder() -> Path:
+    """Folder with real recorded data; skips the test where there is none."""
+    folder = Path(os.environ.get("ASTRADE_DATA", settings.BASE_DIR.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("no recorded market data here")
+    return folder
 
 
 def quote_of(symbol: str, price: str = "100", *, at: datetime | None = None, **prices: str) -> Quote:

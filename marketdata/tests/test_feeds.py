@@ -54,6 +54,7 @@ def info(
         spread=Decimal("0.0001"),
         slippage_factor=Decimal(1),
         price_band=Decimal("0.05"),
+        max_position_notional=None,
         reference_price=Decimal(price),
         synthetic_asset_id=None,
         synthetic_resolution=None,

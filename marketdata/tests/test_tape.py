@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+from marketdata import frames, keys
 from marketdata.candles import CandleSeries
 from marketdata.tape import Tape
 from marketdata.tests.factories import quote_of
@@ -76,3 +77,31 @@ def test_an_hour_whose_last_minutes_had_no_price_closes_by_the_clock() -> None:
 
     assert series.previous["1h"].close == 5
     assert "4h" in series.closed_parts
+
+
+class Ticks(Published):
+    """The same of ticks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ticks: list[frames.Tick] = []
+
+    def publish(self, channel: str, payload: bytes) -> None:
+        if channel == keys.TICKS:
+            self.ticks.append(frames.decode_tick(payload))
+
+
+def test_a_tick_tells_how_far_each_price_went_since_the_one_before() -> None:
+    """A spike of the mark between two ticks is not lost, and is told once."""
+    tape, pipe = Tape("X-USD"), Ticks()
+    for mark, index, last in (("100", "50", "9"), ("130", "40", "7"), ("110", "45", "8")):
+        tape.take(quote_of("X-USD", "10", mark=mark, index=index, last=last), now_ms=BEGIN_MS)
+    for arrives in (False, True, True):
+        tape.queue(pipe, now_ms=BEGIN_MS)
+        (tape.sent if arrives else tape.failed)()
+
+    told = [
+        tuple(str(price) for price in span or ()) for tick in pipe.ticks for span in (tick.mark, tick.index, tick.last)
+    ]
+    widest = [("100", "130", "110"), ("40", "50", "45"), ("7", "9", "8")]
+    assert told == widest + widest + [("110", "110", "110"), ("45", "45", "45"), ("8", "8", "8")]

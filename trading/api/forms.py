@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from astrade.core.api.fields import Amount, Millis, Text
-from trading.domain.lifecycle import OrderType, Side, TimeInForce
+from trading.domain.lifecycle import OrderType, Side, TimeInForce, TriggerBy
 from trading.models import TradingAccount
 from trading.models.account import MAX_LEVERAGE
+from trading.portfolio import INTERVALS
 
 REQUIRED = serializers.ErrorDetail("This field is required.", code="required")
 
@@ -92,7 +93,7 @@ class OrderForm(FlatForm):
     quantity = Amount(positive=True)
     price = Amount(required=False, allow_null=True)
     trigger_price = Amount(required=False, allow_null=True)
-    trigger_by = serializers.ChoiceField(choices=["last", "mark", "index"], required=False, allow_null=True)
+    trigger_by = _choice(TriggerBy, required=False, allow_null=True)
     time_in_force = _choice(TimeInForce, default=TimeInForce.GTC.value)
     expires_at = Millis(required=False, allow_null=True)
     post_only = serializers.BooleanField(default=False)
@@ -104,6 +105,28 @@ class OrderForm(FlatForm):
     tag = Text(max_length=64, required=False, allow_blank=True, default="")
 
 
+class ReplaceForm(Form):
+    aliases: ClassVar[Mapping[str, str]] = {"size": "quantity", "qty": "quantity", "stop_price": "trigger_price"}
+
+    quantity = Amount(positive=True, required=False, help_text="The new total, what is filled included")
+    price = Amount(positive=True, required=False)
+    trigger_price = Amount(positive=True, required=False)
+    version = serializers.IntegerField(required=False, min_value=1)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Something is to change."""
+        if attrs.keys() <= {"version"}:
+            raise serializers.ValidationError("Give quantity, price or trigger_price.")
+        return attrs
+
+
+class DeadManSwitchForm(Form):
+    aliases: ClassVar[Mapping[str, str]] = {"countdownTime": "timeout_s"}
+
+    timeout_s = serializers.IntegerField(min_value=0, max_value=86_400, help_text="0 switches it off")
+    account = serializers.UUIDField(required=False)
+
+
 class AccountForm(Form):
     name = Text(max_length=80, default="Practice")
     venue = serializers.ChoiceField(choices=["practice"], default="practice")
@@ -111,6 +134,7 @@ class AccountForm(Form):
     initial_balance = Amount(signed=False, required=False)
     max_leverage = serializers.IntegerField(default=10, min_value=1, max_value=MAX_LEVERAGE)
     max_daily_loss = Amount(positive=True, required=False, allow_null=True)
+    max_daily_notional = Amount(positive=True, required=False, allow_null=True)
     simulator = _choice(TradingAccount.Simulator, default=TradingAccount.Simulator.REALISTIC.value)
 
     def validate_is_demo(self, value: bool) -> bool:
@@ -125,6 +149,7 @@ class AccountPatch(Form):
     primary = serializers.BooleanField(required=False)
     max_leverage = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LEVERAGE)
     max_daily_loss = Amount(positive=True, required=False, allow_null=True)
+    max_daily_notional = Amount(positive=True, required=False, allow_null=True)
     version = serializers.IntegerField(required=False, min_value=1)
 
     def validate_primary(self, value: bool) -> bool:
@@ -146,6 +171,18 @@ class ClosePositionForm(Form):
         """One of the two names the position."""
         if ("position_id" in attrs) == ("symbol" in attrs):
             raise serializers.ValidationError("Give either position_id or symbol.")
+        return attrs
+
+
+class ProtectionForm(Form):
+    stop_loss = Amount(positive=True, required=False, allow_null=True)
+    take_profit = Amount(positive=True, required=False, allow_null=True)
+    version = serializers.IntegerField(required=False, min_value=1)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Something is to change."""
+        if attrs.keys() <= {"version"}:
+            raise serializers.ValidationError("Give stop_loss or take_profit; null removes it.")
         return attrs
 
 
@@ -171,9 +208,55 @@ class PositionsQuery(MarketQuery):
     is_open = serializers.BooleanField(default=True)
 
 
+class PeriodQuery(Form):
+    """`?from=&to=`: from an instant until before another."""
+
+    to = Millis(required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        """With `from`, which is a word of the language."""
+        return {"from": Millis(required=False)} | super().get_fields()
+
+
+class PositionHistoryQuery(MarketQuery, PeriodQuery):
+    """Closed positions of a market and by the time they were closed."""
+
+
+class HistoryQuery(PeriodQuery):
+    interval = serializers.ChoiceField(choices=INTERVALS, default="1d")
+
+
+class RiskQuery(PeriodQuery):
+    interval = serializers.ChoiceField(choices=INTERVALS, default="1h")
+
+
+class StatementQuery(PeriodQuery):
+    format = serializers.ChoiceField(choices=["json", "csv"], default="json")
+
+
+class TransferForm(Form):
+    from_account = serializers.UUIDField()
+    to_account = serializers.UUIDField()
+    asset = Text(max_length=16, required=False)
+    amount = Amount(positive=True)
+
+
+class FaucetForm(Form):
+    account = serializers.UUIDField(required=False)
+    amount = Amount(positive=True)
+
+
+class ResetForm(Form):
+    initial_balance = Amount(signed=False, required=False)
+
+
 class EventsQuery(serializers.Serializer[Any]):
     after = serializers.IntegerField(default=0, min_value=0, max_value=2**63 - 1)
     limit = serializers.IntegerField(default=100, min_value=1, max_value=1000)
+
+
+class ProofQuery(serializers.Serializer[Any]):
+    at = serializers.IntegerField(required=False, min_value=0)
 
 
 class AccountQuery(serializers.Serializer[Any]):

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from astrade.core.api.fields import Amount, Millis
 from trading.domain.lifecycle import EntryKind, OrderSource, OrderStatus, OrderType, Side, TimeInForce
+from trading.domain.limits import OWN_LIMITS
 
 
 def _choice(enum: Any, **kwargs: Any) -> serializers.ChoiceField:
@@ -70,16 +71,35 @@ class TransitionOut(serializers.Serializer[Any]):
     # `from` is a word of the language, so the fields are named below
     to = _choice(OrderStatus)
     reason = serializers.CharField()
+    change = serializers.DictField(
+        child=serializers.ListField(child=Amount(allow_null=True)),
+        allow_null=True,
+        help_text="What a replace changed: name, before and after",
+    )
     at = Millis()
 
     def get_fields(self) -> dict[str, Any]:
-        """`from`, `to`, `reason`, `at`."""
+        """`from`, `to`, `reason`, `change`, `at`."""
         return {"from": _choice(OrderStatus)} | super().get_fields()
 
 
 class OrderDetailOut(OrderOut):
     fills = FillOut(many=True)
     transitions = TransitionOut(many=True)
+
+
+class UnprotectedOut(serializers.Serializer[Any]):
+    position_id = serializers.UUIDField()
+    symbol = serializers.CharField()
+    side = serializers.ChoiceField(choices=["long", "short"])
+    quantity = Amount()
+    protective_orders = serializers.IntegerField()
+
+
+class DeadManSwitchOut(serializers.Serializer[Any]):
+    timeout_s = serializers.IntegerField()
+    fires_at = Millis(allow_null=True)
+    unprotected_positions = UnprotectedOut(many=True)
 
 
 class PositionOut(serializers.Serializer[Any]):
@@ -93,6 +113,8 @@ class PositionOut(serializers.Serializer[Any]):
     margin = Amount()
     unrealized_pnl = Amount()
     realized_pnl = Amount()
+    fees = Amount()
+    funding = Amount(help_text="Got (positive) and paid since the position was opened")
     pnl_percentage = Amount()
     liquidation_price = Amount(allow_null=True)
     stop_loss = Amount(allow_null=True)
@@ -125,6 +147,14 @@ class BalanceOut(serializers.Serializer[Any]):
     assets = AssetOut(many=True)
 
 
+class PendingLimitOut(serializers.Serializer[Any]):
+    """A loosened limit that is not in force yet; the value null removes it. Asking for the present one cancels it."""
+
+    limit = serializers.ChoiceField(choices=[(name, name) for name in OWN_LIMITS])
+    value = Amount(allow_null=True)
+    effective_at = Millis()
+
+
 class AccountOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     name = serializers.CharField()
@@ -137,6 +167,8 @@ class AccountOut(serializers.Serializer[Any]):
     simulator = serializers.ChoiceField(choices=["realistic", "classic"])
     max_leverage = serializers.IntegerField()
     max_daily_loss = Amount(allow_null=True)
+    max_daily_notional = Amount(allow_null=True)
+    pending_limits = PendingLimitOut(many=True)
     balance = Amount()
     equity = Amount()
     margin_used = Amount()
@@ -181,6 +213,132 @@ class LedgerLineOut(serializers.Serializer[Any]):
     entry_id = serializers.UUIDField()
     reference = serializers.CharField()
     at = Millis()
+
+
+class BalanceRootOut(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    at = Millis()
+    accounts = serializers.IntegerField()
+    previous_hash = serializers.CharField()
+    hash = serializers.CharField()
+
+    def get_fields(self) -> dict[str, Any]:
+        """With `root`, which as an attribute would hide the serializer's own."""
+        return super().get_fields() | {"root": serializers.CharField()}
+
+
+class BalanceLeafOut(serializers.Serializer[Any]):
+    nonce = serializers.CharField()
+    position = serializers.IntegerField()
+    balance = serializers.CharField()
+    entry_count = serializers.IntegerField()
+    head_hash = serializers.CharField()
+
+
+class BalanceProofOut(serializers.Serializer[Any]):
+    format = serializers.CharField()
+    account_id = serializers.UUIDField()
+    at = Millis()
+    asset = serializers.CharField()
+    balance = Amount()
+    entry_count = serializers.IntegerField()
+    entries = serializers.ListField(child=serializers.CharField())
+    leaf = BalanceLeafOut()
+    path = serializers.ListField(child=serializers.CharField())
+    roots = BalanceRootOut(many=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        """With `root`, the number of the root that the path leads to."""
+        return super().get_fields() | {"root": serializers.IntegerField()}
+
+
+class PeriodOut(serializers.Serializer[Any]):
+    to = Millis()
+
+    def get_fields(self) -> dict[str, Any]:
+        """With `from`, which is a word of the language."""
+        return {"from": Millis()} | super().get_fields()
+
+
+class StatementOut(PeriodOut):
+    account_id = serializers.UUIDField()
+    asset = serializers.CharField()
+    opening_balance = Amount()
+    closing_balance = Amount()
+    sums = serializers.DictField(child=Amount(), help_text="Total of each kind of entry")
+    fees = Amount(help_text="Commissions paid")
+    funding = Amount(help_text="Got (positive) and paid")
+    realized_pnl = Amount()
+    line_count = serializers.IntegerField()
+    lines = LedgerLineOut(many=True)
+
+
+class CurvePointOut(serializers.Serializer[Any]):
+    at = Millis(help_text="End of the interval")
+    snapshot_at = Millis(help_text="When the worth was taken")
+    balance = Amount()
+    equity = Amount()
+    net_deposits = Amount(help_text="Deposits and transfers in, less those out")
+    pnl = Amount()
+    cumulative_return = Amount()
+    bridged = serializers.BooleanField(help_text="No snapshot fell into the interval: the worth before is carried on")
+
+    def get_fields(self) -> dict[str, Any]:
+        """With `return`, which is a word of the language."""
+        return super().get_fields() | {"return": Amount()}
+
+
+class PortfolioHistoryOut(PeriodOut):
+    account_id = serializers.UUIDField()
+    interval = serializers.CharField()
+    starting_equity = Amount()
+    ending_equity = Amount()
+    net_deposits = Amount()
+    pnl = Amount()
+    time_weighted_return = Amount()
+    points = CurvePointOut(many=True)
+
+
+class PortfolioRiskOut(PeriodOut):
+    account_id = serializers.UUIDField()
+    interval = serializers.CharField()
+    equity = Amount()
+    gross_exposure = Amount()
+    net_exposure = Amount()
+    gross_leverage = Amount(allow_null=True)
+    net_leverage = Amount(allow_null=True)
+    volatility = Amount(allow_null=True, help_text="A year's")
+    max_drawdown = Amount(allow_null=True)
+    sharpe_ratio = Amount(allow_null=True, help_text="A year's")
+    trades = serializers.IntegerField(help_text="Positions closed in the period")
+    win_rate = Amount(allow_null=True)
+    profit_factor = Amount(allow_null=True)
+    expectancy = Amount(allow_null=True)
+    largest_loss = Amount(allow_null=True)
+
+
+class TransferOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    from_account = serializers.UUIDField()
+    to_account = serializers.UUIDField()
+    asset = serializers.CharField()
+    amount = Amount()
+    at = Millis()
+
+
+class FaucetOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    account = serializers.UUIDField()
+    asset = serializers.CharField()
+    amount = Amount()
+    granted_today = Amount(help_text="To the user on this UTC day")
+    max_a_day = Amount()
+    at = Millis()
+
+
+class ResetOut(serializers.Serializer[Any]):
+    account = AccountOut()
+    predecessor_id = serializers.UUIDField()
 
 
 class EventOut(serializers.Serializer[Any]):

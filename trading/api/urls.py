@@ -1,14 +1,17 @@
 from django.urls import path
 
-from trading.api.views import accounts, orders, positions
+from trading.api.views import accounts, dead_man_switch, funds, orders, portfolio, positions, proofs
 
 urlpatterns = [
     path("accounts", accounts.AccountsView.as_view()),
     path("accounts/<uuid:account_id>", accounts.AccountDetailView.as_view()),
     path("accounts/<uuid:account_id>/ledger", accounts.LedgerView.as_view()),
+    path("accounts/<uuid:account_id>/reset", funds.ResetView.as_view()),
+    path("accounts/<uuid:account_id>/statement", portfolio.StatementView.as_view()),
     path("accounts/<uuid:account_id>/orders", orders.AccountOrdersView.as_view()),
     path("accounts/<uuid:account_id>/orders/<uuid:order_id>", orders.AccountOrderView.as_view()),
     path("accounts/<uuid:account_id>/positions", positions.AccountPositionsView.as_view()),
+    path("accounts/<uuid:account_id>/proof", proofs.ProofView.as_view()),
     path("accounts/<uuid:account_id>/positions/close", positions.ClosePositionView.as_view()),
     path("accounts/<uuid:account_id>/positions/<uuid:position_id>", positions.PositionView.as_view()),
     path("account", accounts.AssetsView.as_view()),
@@ -18,11 +21,17 @@ urlpatterns = [
     path("account/positions", positions.PositionsView.as_view()),
     path("account/positions/history", positions.PositionHistoryView.as_view()),
     path("orders", orders.OrdersView.as_view()),
+    path("orders/dead-man-switch", dead_man_switch.DeadManSwitchView.as_view()),
     path("orders/history", orders.OrderHistoryView.as_view()),
     path("orders/preview", orders.PreviewView.as_view()),
     path("orders/<uuid:order_id>", orders.OrderView.as_view()),
     path("positions", positions.AllPositionsView.as_view()),
     path("portfolio/balance", accounts.PortfolioBalanceView.as_view()),
+    path("portfolio/history", portfolio.HistoryView.as_view()),
+    path("portfolio/risk", portfolio.RiskView.as_view()),
+    path("transfers", funds.TransfersView.as_view()),
+    path("deposits/faucet", funds.FaucetView.as_view()),
+    path("proofs/roots", proofs.RootsView.as_view()),
     path("trades", orders.TradesView.as_view()),
     path("events", accounts.EventsView.as_view()),
 ]

@@ -1,21 +1,27 @@
 """The checks every order passes, in the order of DESIGN §4.4; each refusal names its figures."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from astrade.core import errors
+from astrade.core.clock import to_ms
 from astrade.core.messages import MarketView, Quote
 from astrade.core.money import ZERO, is_multiple
-from trading.domain.lifecycle import OrderType, Side, TimeInForce
+from trading.domain.lifecycle import CONDITIONAL, PRICED, OrderType, Side, TimeInForce, TriggerBy
 from trading.domain.margin import MarginSummary
+from trading.domain.protection import check_levels
 from trading.domain.shapes import Terms
 from trading.domain.simulator import crosses
-from trading.domain.state import AccountState, OrderRequest
+from trading.domain.state import AccountState, OrderRequest, OrderState
+from trading.domain.triggers import is_reached, price_by, triggers_upwards
 
 ACTIVE = "active"
 REDUCE_ONLY = "reduce_only"
 SPOT = "spot"
+OFFERED = frozenset({OrderType.MARKET, OrderType.LIMIT, *CONDITIONAL})
+EXPIRES_WITHIN = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,16 +33,42 @@ class Limits:
 
 
 def check_offered(request: OrderRequest) -> None:
-    """Refuse what the practice venue does not take: order types and times in force beyond market and limit orders."""
-    if request.type not in (OrderType.MARKET, OrderType.LIMIT) or request.time_in_force is TimeInForce.GTT:
+    """Refuse what the practice venue does not take, and orders whose parts do not fit together."""
+    if request.type not in OFFERED:
         raise errors.OrderTypeNotOffered(details={"type": request.type, "time_in_force": request.time_in_force})
-    is_limit = request.type is OrderType.LIMIT
+    is_limit = request.type in PRICED
     if is_limit != (request.price is not None):
         raise errors.ValidationFailed(
             details={"fields": {"price": ["Required for limit orders, not allowed for market orders."]}}
         )
-    if request.post_only and (not is_limit or request.time_in_force is not TimeInForce.GTC):
-        raise errors.ValidationFailed(details={"fields": {"post_only": ["Only for limit orders that stay (GTC)."]}})
+    _check_triggered(request)
+    if request.post_only and (not is_limit or request.time_in_force not in (TimeInForce.GTC, TimeInForce.GTT)):
+        raise errors.ValidationFailed(
+            details={"fields": {"post_only": ["Only for limit orders that stay (GTC or GTT)."]}}
+        )
+    _check_good_till(request)
+
+
+def _check_triggered(request: OrderRequest) -> None:
+    fields: dict[str, list[str]] = {}
+    if (request.type in CONDITIONAL) != (request.trigger_price is not None):
+        fields["trigger_price"] = ["Required for stop and take-profit orders, not allowed for others."]
+    brings_protection = request.take_profit is not None or request.stop_loss is not None
+    if request.trigger_by is not None and request.trigger_price is None and not brings_protection:
+        fields["trigger_by"] = ["Only with a trigger price, a take profit or a stop loss."]
+    if brings_protection and request.reduce_only:
+        fields["reduce_only"] = ["What only reduces a position brings no take profit or stop loss."]
+    if fields:
+        raise errors.ValidationFailed(details={"fields": fields})
+
+
+def _check_good_till(request: OrderRequest) -> None:
+    if request.time_in_force is TimeInForce.GTT and request.type is OrderType.MARKET:
+        raise errors.ValidationFailed(details={"fields": {"time_in_force": ["Market orders never wait."]}})
+    if (request.time_in_force is TimeInForce.GTT) != (request.expires_at is not None):
+        raise errors.ValidationFailed(
+            details={"fields": {"expires_at": ["Required with time in force GTT, not allowed without."]}}
+        )
 
 
 def may_trade(account: AccountState) -> bool:
@@ -56,7 +88,14 @@ def check_rules(request: OrderRequest, terms: Terms) -> None:
     """The market trades, and quantity and price fit its rules. A quantity is refused, never rounded."""
     if terms.status != ACTIVE and not (terms.status == REDUCE_ONLY and request.reduce_only):
         raise errors.MarketNotTrading(details={"symbol": terms.symbol, "status": terms.status})
-    if request.quantity < terms.min_quantity:
+    check_size(request, terms)
+
+
+def check_size(request: OrderRequest, terms: Terms) -> None:
+    """Quantity and price fit the market's rules; what only reduces may be below the minimum, as dust must be closable
+    (pitfalls 10).
+    """
+    if request.quantity < terms.min_quantity and not request.reduce_only:
         raise errors.BelowMinimumSize(details={"quantity": request.quantity, "min_quantity": terms.min_quantity})
     if request.quantity > terms.max_quantity:
         raise errors.ValidationFailed(details={"fields": {"quantity": [f"At most {terms.max_quantity:f}."]}})
@@ -66,11 +105,26 @@ def check_rules(request: OrderRequest, terms: Terms) -> None:
         raise errors.PriceOffTick(details={"price": request.price, "tick_size": terms.tick_size})
 
 
+def check_expiry(request: OrderRequest, *, now: datetime) -> None:
+    """An order with a last moment ends later than now and within 90 days (Extended's 1135); `now` is taken under
+    the lock.
+    """
+    if request.expires_at is None:
+        return
+    latest = now + EXPIRES_WITHIN
+    if not now < request.expires_at <= latest:
+        allowed = f"Must be in the future and at most {EXPIRES_WITHIN.days} days ahead."
+        figures = {"now": to_ms(now), "latest": to_ms(latest)}
+        raise errors.ValidationFailed(details={"fields": {"expires_at": [allowed]}} | figures)
+
+
 def check_band(request: OrderRequest, terms: Terms, quote: Quote) -> None:
-    """A limit price stays within the market's band around the mark."""
+    """A limit price stays within the market's band around the mark; until it is triggered, around the trigger price
+    (extended-api.md §7.2).
+    """
     if request.price is None:
         return
-    low, high = band_of(terms, quote)
+    low, high = band_of(terms, quote) if request.trigger_price is None else band_around(request.trigger_price, terms)
     if not low <= request.price <= high:
         figures = {"price": request.price, "mark": quote.mark, "lowest": low, "highest": high}
         raise errors.PriceOutsideBand(details=figures)
@@ -78,8 +132,42 @@ def check_band(request: OrderRequest, terms: Terms, quote: Quote) -> None:
 
 def band_of(terms: Terms, quote: Quote) -> tuple[Decimal, Decimal]:
     """Lowest and highest price allowed around the mark."""
-    width = quote.mark * terms.price_band
-    return quote.mark - width, quote.mark + width
+    return band_around(quote.mark, terms)
+
+
+def band_around(price: Decimal, terms: Terms) -> tuple[Decimal, Decimal]:
+    """Lowest and highest price within the market's band around `price`."""
+    width = price * terms.price_band
+    return price - width, price + width
+
+
+def check_trigger(request: OrderRequest, terms: Terms, quote: Quote) -> None:
+    """A trigger price is on tick and not reached yet: an order that would trigger on arrival is refused, as by Binance
+    ("Order would trigger immediately.", binance-api.md), since it is a slip of side or type more often than a wish.
+    """
+    price = request.trigger_price
+    if price is None:
+        return
+    if price <= 0 or not is_multiple(price, of=terms.tick_size):
+        raise errors.PriceOffTick(details={"trigger_price": price, "tick_size": terms.tick_size})
+    by = request.trigger_by or TriggerBy.MARK
+    now = price_by(quote, by)
+    if is_reached(price, low=now, high=now, rises=triggers_upwards(request.type, request.side)):
+        where = "above" if triggers_upwards(request.type, request.side) else "below"
+        fields = {"trigger_price": [f"Must lie {where} the {by} price, or the order would trigger immediately."]}
+        raise errors.ValidationFailed(details={"fields": fields, by.value: now})
+
+
+def check_protection(request: OrderRequest, terms: Terms, quote: Quote) -> None:
+    """The take profit and stop loss that an order brings lie on their sides of the price it enters at."""
+    entry = request.price if request.price is not None else request.trigger_price
+    if request.type is OrderType.MARKET:
+        entry = quote.mark
+    elif request.type is OrderType.LIMIT and request.price is not None:
+        entry = (min if request.side is Side.BUY else max)(request.price, quote.mark)  # one that takes enters at once
+    if entry is not None:
+        levels = {"stop_loss": request.stop_loss, "take_profit": request.take_profit}
+        check_levels(terms, side=request.side, entry=entry, **levels)
 
 
 def check_fresh(view: MarketView, *, now: datetime, stale_after_s: float) -> None:
@@ -128,10 +216,13 @@ def check_spot(account: AccountState, request: OrderRequest, terms: Terms) -> No
         raise errors.InsufficientBalance(details={"required": request.quantity, "available": max(ZERO, free)})
 
 
-def check_post_only(request: OrderRequest, quote: Quote) -> None:
-    """A post-only order must not trade on arrival."""
-    best = quote.ask if request.side is Side.BUY else quote.bid
-    if request.post_only and crosses(request.side, price=best, limit=request.price):
+def check_post_only(request: OrderRequest, quote: Quote, *, facing: Iterable[OrderState] = ()) -> None:
+    """A post-only order must not trade on arrival, nor meet one of the account's own that faces it."""
+    if not request.post_only or request.trigger_price is not None:
+        return
+    own = [order.price for order in facing if order.side is request.side.opposite and order.price is not None]
+    best = min([quote.ask, *own]) if request.side is Side.BUY else max([quote.bid, *own])
+    if crosses(request.side, price=best, limit=request.price):
         raise errors.PostOnlyWouldTake(details={"price": request.price, "best": best})
 
 

@@ -5,6 +5,7 @@ ones did. If the booking refuses, batch and state are thrown away together.
 """
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from uuid import UUID
 
 from trading.domain.bodies import event_frame
 from trading.domain.ledger import Line, canonical_text, text_hash
-from trading.domain.lifecycle import EntryKind, LedgerAccount, OrderStatus, advance
+from trading.domain.lifecycle import FLOWS, EntryKind, LedgerAccount, OrderStatus, advance
 from trading.domain.positions import Closed
 from trading.domain.state import AccountState, OrderState, PositionState
 
@@ -34,8 +35,16 @@ class Batch:
         self.positions: dict[int, PositionState] = {}
         self.leverage: dict[int, int] = {}
         self.closed: list[Closed] = []
+        self.untold: dict[int, OrderState] = {}  # protective orders that changed since the last announcement
+        self.late_funding: list[Row] = []  # of positions that closed before their hour was booked
         self.frames: list[dict[str, Any]] = []
         self.cash_changed = False
+
+    def rehearsal(self, order: OrderState) -> tuple["Batch", OrderState]:
+        """A batch on a copy of the account, and its copy of `order`: to try out what may have to be refused."""
+        account, copied = deepcopy((self.account, order))
+        row_ids = self._last_row_id - account.row_id + 1
+        return Batch(account, now=self.now, new_uuid=self.new_uuid, row_ids=row_ids), copied
 
     def next_id(self) -> int:
         """The next row id of the block."""
@@ -54,6 +63,13 @@ class Batch:
         row = {"from_status": order.status, "to_status": advance(order.status, to), "reason": reason, "at": self.now}
         self.insert("transition", {"id": self.next_id(), "order_id": order.id} | row)
         order.status, order.reason = to, reason
+        self.touch(order)
+
+    def note_change(self, order: OrderState, change: Mapping[str, Any], *, reason: str) -> None:
+        """A transition row of an order whose status stays: `change` is `{name: [before, after]}`."""
+        row = {"from_status": order.status, "to_status": order.status, "reason": reason, "change": change}
+        self.insert("transition", {"id": self.next_id(), "order_id": order.id, "at": self.now} | row)
+        order.reason = reason
         self.touch(order)
 
     def touch(self, order: OrderState) -> None:
@@ -89,6 +105,8 @@ class Batch:
             return
         account, cash = self.account, self.account.cash
         cash.balance += amount
+        if kind in FLOWS:
+            account.net_deposits += amount
         self.cash_changed = True
         lines = (
             Line(LedgerAccount.CASH, cash.asset, amount, cash.balance),

@@ -41,14 +41,14 @@ def order_body(order: OrderLike, *, account: UUID, venue: str, symbol: str) -> B
         "type": order.type,
         "quantity": plain(order.quantity),
         "price": text_of(order.price),
-        "trigger_price": None,
-        "trigger_by": None,
+        "trigger_price": text_of(order.trigger_price),
+        "trigger_by": order.trigger_by,
         "time_in_force": order.time_in_force,
-        "expires_at": None,
+        "expires_at": None if order.expires_at is None else to_ms(order.expires_at),
         "post_only": order.post_only,
         "reduce_only": order.reduce_only,
-        "take_profit": None,
-        "stop_loss": None,
+        "take_profit": text_of(order.take_profit),
+        "stop_loss": text_of(order.stop_loss),
         "leverage": order.leverage,
         "client_order_id": order.client_order_id,
         "tag": order.tag,
@@ -84,9 +84,15 @@ def fill_body(fill: FillLike, *, order: UUID, symbol: str) -> Body:
 
 
 def position_body(
-    position: PositionState, *, market: Terms, mark: Decimal, leverage: int, summary: MarginSummary
+    position: PositionState,
+    *,
+    market: Terms,
+    mark: Decimal,
+    leverage: int,
+    summary: MarginSummary,
+    protection: Mapping[str, Decimal | None],
 ) -> Body:
-    """An open position at the given mark."""
+    """An open position at the given mark; `protection` are its stop loss and take profit."""
     value, pnl = abs(position.quantity) * mark, unrealized_pnl(position, mark=mark)
     return {
         "id": str(position.uuid),
@@ -99,10 +105,12 @@ def position_body(
         "margin": plain(round_display(value / leverage, scale=DISPLAY_SCALE)),
         "unrealized_pnl": plain(pnl),
         "realized_pnl": plain(position.realized_pnl),
+        "fees": plain(position.fees),
+        "funding": plain(position.funding),
         "pnl_percentage": text_of(quotient(100 * pnl, position.entry_notional / leverage)) or "0",
         "liquidation_price": text_of(liquidation_price(position, summary=summary, mark=mark, market=market)),
-        "stop_loss": None,
-        "take_profit": None,
+        "stop_loss": text_of(protection["stop_loss"]),
+        "take_profit": text_of(protection["take_profit"]),
         "is_open": True,
         "version": position.version,
         "opened_at": None if position.opened_at is None else to_ms(position.opened_at),
@@ -124,6 +132,8 @@ def closed_position_body(closed: Closed, *, symbol: str, leverage: int, version:
         "margin": "0",
         "unrealized_pnl": "0",
         "realized_pnl": plain(closed.realized_pnl),
+        "fees": plain(closed.fees),
+        "funding": plain(closed.funding),
         "pnl_percentage": text_of(quotient(100 * closed.realized_pnl, entry_margin)) or "0",
         "liquidation_price": None,
         "stop_loss": None,
@@ -157,6 +167,32 @@ def balance_body(summary: MarginSummary, *, asset: str) -> Body:
                 "total": plain(summary.balance),
             }
         ]
+    }
+
+
+def liquidation_body(
+    figures: Mapping[str, Decimal | int], *, order: OrderLike | None, symbol: str | None, ratio: Decimal
+) -> Body:
+    """One step of a liquidation: orders that were cancelled, or what an order closed and what that cost."""
+    shown = {name: plain(value) if isinstance(value, Decimal) else value for name, value in figures.items()}
+    return shown | {
+        "order_id": str(order.uuid) if order else None,
+        "symbol": symbol,
+        "side": order.side if order else None,
+        "average_price": text_of(quotient(order.filled_notional, order.filled_quantity)) if order else None,
+        "margin_ratio": plain(ratio),
+    }
+
+
+def funding_body(payment: Mapping[str, Any], *, symbol: str, asset: str) -> Body:
+    """What a position got or paid for one hour; the signed quantity it held then."""
+    return {
+        "id": str(payment["uuid"]),
+        "position_id": str(payment["position_uuid"]),
+        "symbol": symbol,
+        "asset": asset,
+        "hour": to_ms(payment["hour"]),
+        **{name: plain(payment[name]) for name in ("quantity", "mark", "rate", "amount")},
     }
 
 

@@ -42,6 +42,27 @@ class OrderType(StrEnum):
     TWAP = "twap"
 
 
+CONDITIONAL = frozenset(
+    {OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT}
+)  # they wait for a trigger price
+PRICED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})  # they have a limit price
+
+
+class TriggerBy(StrEnum):
+    """Which of a market's prices a trigger price is held against."""
+
+    LAST = "last"
+    MARK = "mark"
+    INDEX = "index"
+
+
+class OrderRole(StrEnum):
+    """What a protective order is to the position it closes; an order of its own account has none."""
+
+    TAKE_PROFIT = "take_profit"
+    STOP_LOSS = "stop_loss"
+
+
 class TimeInForce(StrEnum):
     GTC = "GTC"
     IOC = "IOC"
@@ -69,6 +90,7 @@ class LedgerAccount(StrEnum):
     FUNDING = "funding"
     CLEARING = "clearing"
     ADJUSTMENTS = "adjustments"
+    INSURANCE = "insurance"
 
 
 class EntryKind(StrEnum):
@@ -81,6 +103,11 @@ class EntryKind(StrEnum):
     LIQUIDATION = "liquidation"
     ADJUSTMENT = "adjustment"
     BONUS = "bonus"
+
+
+FLOWS = frozenset(
+    {EntryKind.DEPOSIT, EntryKind.WITHDRAWAL, EntryKind.TRANSFER, EntryKind.ADJUSTMENT, EntryKind.BONUS}
+)  # money that came or went; all else is what trading made of it
 
 
 S = OrderStatus

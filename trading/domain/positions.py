@@ -21,6 +21,7 @@ class Closed:
     exit_notional: Decimal
     realized_pnl: Decimal
     fees: Decimal
+    funding: Decimal
     opened_at: datetime
 
 
@@ -78,6 +79,8 @@ def _close(
     position.closed_notional += proceeds
     position.realized_pnl += realized
     position.fees += fee
+    if not position.quantity:
+        position.stop_loss = position.take_profit = None
     if position.quantity or position.opened_at is None:
         return realized, None
     return realized, Closed(
@@ -88,6 +91,7 @@ def _close(
         exit_notional=position.closed_notional,
         realized_pnl=position.realized_pnl,
         fees=position.fees,
+        funding=position.funding,
         opened_at=position.opened_at,
     )
 
@@ -98,7 +102,7 @@ def _open(
     if not position.quantity:
         position.uuid, position.opened_at = uuid, at
         position.opened_quantity = position.opened_notional = position.closed_notional = ZERO
-        position.realized_pnl = position.fees = ZERO
+        position.realized_pnl = position.fees = position.funding = ZERO
     position.quantity += side.sign * quantity
     position.entry_notional += notional
     position.opened_quantity += quantity

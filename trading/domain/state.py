@@ -6,7 +6,18 @@ from decimal import Decimal
 from uuid import UUID
 
 from astrade.core.money import ZERO
-from trading.domain.lifecycle import LIVE, RESTING, OrderSource, OrderStatus, OrderType, Side, TimeInForce
+from trading.domain.lifecycle import (
+    LIVE,
+    RESTING,
+    OrderRole,
+    OrderSource,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+    TriggerBy,
+)
+from trading.domain.limits import Halt, RiskDay
 
 
 @dataclass(slots=True)
@@ -32,11 +43,14 @@ class PositionState:
     closed_notional: Decimal = ZERO
     realized_pnl: Decimal = ZERO
     fees: Decimal = ZERO
+    funding: Decimal = ZERO
     book_sequence: int = 0
     taken_bids: Decimal = ZERO
     taken_asks: Decimal = ZERO
     version: int = 0
     opened_at: datetime | None = None
+    stop_loss: Decimal | None = None  # of the whole position, whatever its size; see `trading.domain.protection`
+    take_profit: Decimal | None = None
 
     def taken(self, side: Side, *, sequence: int) -> Decimal:
         """Quantity this account already took from the book state `sequence` on the side that `side` takes from."""
@@ -73,9 +87,20 @@ class OrderState:
     fee: Decimal
     fill_count: int
     admitted_sequence: int
+    admitted_at: datetime
+    expires_at: datetime | None
     version: int
     created_at: datetime
     updated_at: datetime
+    trigger_price: Decimal | None = None
+    trigger_by: TriggerBy | None = None  # also of the take profit and stop loss it brings along
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    role: OrderRole | None = None
+    parent_id: int | None = None
+    queue_ahead: Decimal | None = None  # at its price when it was admitted; None where the book did not show it
+    queue_sequence: int = 0  # up to this book sequence what traded at its price is counted
+    protected_quantity: Decimal = ZERO  # of a protective order: what of its parent's fills it is to close at most
 
     @property
     def remaining(self) -> Decimal:
@@ -92,10 +117,19 @@ class OrderState:
         """Whether anything can still become of it."""
         return self.status in LIVE
 
+    def is_expired(self, now: datetime) -> bool:
+        """Whether its time is over, be it noted yet or not."""
+        return self.expires_at is not None and now >= self.expires_at
+
 
 @dataclass(slots=True, kw_only=True)
 class OpenOrders:
-    """Resting orders of one market, reduce-only ones left out of the sums (they need no margin)."""
+    """Live orders of one market. The sums are what needs margin: neither reduce-only nor untriggered orders do.
+
+    Extended's initial margin counts position and open buy or sell orders, and its leverage check "triggered orders"
+    (extended-api.md, "Balance" and "Leverage"): an order waiting for its trigger binds nothing until then, and is
+    checked against the margin of that moment.
+    """
 
     count: int = 0
     buy_quantity: Decimal = ZERO
@@ -106,7 +140,7 @@ class OpenOrders:
     def add(self, order: OrderState, *, sign: int = 1) -> None:
         """Count an order in (or out, with `sign` -1) with what remains of it."""
         self.count += sign
-        if order.reduce_only or order.price is None:
+        if order.reduce_only or order.price is None or order.status is OrderStatus.UNTRIGGERED:
             return
         quantity, notional = sign * order.remaining, sign * order.remaining * order.price
         if order.side is Side.BUY:
@@ -129,6 +163,14 @@ class AccountHead:
     state: str
     simulator: str
     max_leverage: int
+    max_daily_loss: Decimal | None
+    max_daily_loss_next: Decimal | None
+    max_daily_loss_next_at: datetime | None
+    max_daily_notional: Decimal | None
+    max_daily_notional_next: Decimal | None
+    max_daily_notional_next_at: datetime | None
+    net_deposits: Decimal
+    traded_notional: Decimal
     sequence: int
     order_count: int
     fill_count: int
@@ -145,7 +187,12 @@ class AccountState(AccountHead):
     positions: dict[int, PositionState] = field(default_factory=dict)
     open_orders: dict[int, OpenOrders] = field(default_factory=dict)
     leverage: dict[int, int] = field(default_factory=dict)
+    cool_off_until: datetime | None = None
+    halts: list[Halt] = field(default_factory=list)  # not lifted, and not those of other markets and accounts
+    risk_day: RiskDay | None = None  # the last one reckoned, be it over or not
     order: OrderState | None = None  # the one named by the caller, if it exists
+    protective: list[OrderState] = field(default_factory=list)  # take profits and stop losses that wait, all markets
+    orders: list[OrderState] = field(default_factory=list)  # those the caller asked for beside it, oldest first
 
     def orders_on(self, market_id: int) -> OpenOrders:
         """Open-order sums of a market, made when absent."""
@@ -165,9 +212,14 @@ class OrderRequest:
     quantity: Decimal
     price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
+    expires_at: datetime | None = None
     post_only: bool = False
     reduce_only: bool = False
     leverage: int | None = None
     client_order_id: str = ""
     tag: str = ""
     source: OrderSource = OrderSource.APP
+    trigger_price: Decimal | None = None
+    trigger_by: TriggerBy | None = None
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None

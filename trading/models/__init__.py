@@ -1,16 +1,31 @@
 from trading.models.account import CashBalance, EquitySnapshot, MarketSetting, TradingAccount
+from trading.models.adjustment import AdjustmentProposal
+from trading.models.dead_man_switch import DeadManSwitch
 from trading.models.event import Event, ReaderPosition
+from trading.models.funds import Deposit, Transfer
 from trading.models.ledger import JournalEntry, Posting
+from trading.models.margin import FundingHour, FundingPayment, Liquidation
 from trading.models.order import Fill, Order, OrderRefusal, OrderTransition
 from trading.models.position import ClosedPosition, Position
+from trading.models.proof import BalanceLeaf, BalanceRoot, BalanceTreeLevel
+from trading.models.risk import RiskDay, TradingHalt
 
 __all__ = [
+    "AdjustmentProposal",
+    "BalanceLeaf",
+    "BalanceRoot",
+    "BalanceTreeLevel",
     "CashBalance",
     "ClosedPosition",
+    "DeadManSwitch",
+    "Deposit",
     "EquitySnapshot",
     "Event",
     "Fill",
+    "FundingHour",
+    "FundingPayment",
     "JournalEntry",
+    "Liquidation",
     "MarketSetting",
     "Order",
     "OrderRefusal",
@@ -18,5 +33,8 @@ __all__ = [
     "Position",
     "Posting",
     "ReaderPosition",
+    "RiskDay",
     "TradingAccount",
+    "TradingHalt",
+    "Transfer",
 ]

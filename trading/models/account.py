@@ -18,7 +18,8 @@ class TradingAccount(models.Model):
     """One account of one user. The row is the lock of everything booked on it, and holds its counters.
 
     `sequence` counts events, `order_count`/`fill_count`/`entry_count` number what they say; none has a gap.
-    `head_hash` is the hash of journal entry number `entry_count`, so that a cut tail shows.
+    `head_hash` is the hash of journal entry number `entry_count`, so that a cut tail shows. `net_deposits` sums its
+    flows (`lifecycle.FLOWS`), `traded_notional` price × quantity of its fills.
     """
 
     class Venue(models.TextChoices):
@@ -44,6 +45,13 @@ class TradingAccount(models.Model):
     simulator = models.CharField(max_length=16, choices=Simulator.choices, default=Simulator.REALISTIC)
     max_leverage = models.PositiveSmallIntegerField(default=10)
     max_daily_loss = AmountField(null=True, blank=True)
+    max_daily_loss_next = AmountField(null=True, blank=True)  # what it becomes at `…_next_at`, if that is set
+    max_daily_loss_next_at = models.DateTimeField(null=True, blank=True)
+    max_daily_notional = AmountField(null=True, blank=True)
+    max_daily_notional_next = AmountField(null=True, blank=True)
+    max_daily_notional_next_at = models.DateTimeField(null=True, blank=True)
+    net_deposits = AmountField(default=Decimal(0), db_default=Decimal(0))
+    traded_notional = AmountField(default=Decimal(0), db_default=Decimal(0))
     sequence = models.BigIntegerField(default=0)
     order_count = models.BigIntegerField(default=0)
     fill_count = models.BigIntegerField(default=0)
@@ -52,6 +60,7 @@ class TradingAccount(models.Model):
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
+    predecessor = models.OneToOneField("self", models.PROTECT, null=True, blank=True, related_name="successor")
 
     class Meta:
         constraints = [
@@ -100,12 +109,19 @@ class MarketSetting(models.Model):
 
 
 class EquitySnapshot(models.Model):
-    """An account's worth at one moment of the schedule."""
+    """An account's worth at one moment of the schedule.
+
+    `flows` are the account's net deposits until then; `unit_value` is the growth of one unit of money since the account
+    was opened, flows taken out: the ratio of two is the time-weighted return between them
+    (`trading.domain.performance`).
+    """
 
     account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="equity_snapshots", db_index=False)
     at = models.DateTimeField()
     balance = AmountField()
     equity = AmountField()
+    flows = AmountField(default=Decimal(0))
+    unit_value = AmountField(max_digits=60, decimal_places=40, default=Decimal(1))
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "at"], name="equity_snapshot_once")]

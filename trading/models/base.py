@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Func
 
 ROW_IDS = "trading_row_ids"
-ROW_ID_BLOCK = 1000  # ids that one nextval() of the sequence gives away
+ROW_ID_BLOCK = 2000  # ids that one nextval() of the sequence gives away
 
 
 class NextRowId(Func):

@@ -25,7 +25,12 @@ class JournalEntry(BookedModel):
 
     class Meta:
         verbose_name_plural = "journal entries"
-        constraints = [models.UniqueConstraint(fields=["account", "number"], name="entry_number_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "number"], name="entry_number_once"),
+            models.UniqueConstraint(
+                fields=["account", "reference"], condition=Q(kind=EntryKind.ADJUSTMENT), name="entry_adjustment_once"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.number} {self.kind}"

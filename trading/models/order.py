@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -9,7 +10,16 @@ from django.db.models.functions import Now
 from astrade.core.fields import AmountField, public_id
 from astrade.core.money import plain
 from marketdata.models import Market, MarketRules
-from trading.domain.lifecycle import LIVE, OrderSource, OrderStatus, OrderType, Side, TimeInForce
+from trading.domain.lifecycle import (
+    LIVE,
+    OrderRole,
+    OrderSource,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+    TriggerBy,
+)
 from trading.models.account import TradingAccount
 from trading.models.base import BookedModel, choices_of
 
@@ -40,10 +50,23 @@ class Order(BookedModel):
     filled_notional = AmountField(default=Decimal(0))  # quote units, exact sum of price x quantity
     fee = AmountField(default=Decimal(0))
     fill_count = models.PositiveIntegerField(default=0)
-    admitted_sequence = models.BigIntegerField()  # book sequence the order was decided against
+    admitted_sequence = models.BigIntegerField()  # book sequence the order was decided against, and when; a replaced
+    admitted_at = models.DateTimeField()  # order is decided anew
+    expires_at = models.DateTimeField(null=True)
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+    trigger_price = AmountField(null=True)
+    trigger_by = models.CharField(max_length=5, choices=choices_of(TriggerBy), null=True)  # noqa: DJ001 - no trigger
+    take_profit = AmountField(null=True)
+    stop_loss = AmountField(null=True)
+    role = models.CharField(max_length=11, choices=choices_of(OrderRole), null=True)  # noqa: DJ001 - protects nothing
+    parent = models.ForeignKey(
+        "self", models.PROTECT, null=True, related_name="children", db_constraint=False, db_index=False
+    )  # the order a protective order came with; one without protects the whole position
+    protected_quantity = AmountField(default=Decimal(0))
+    queue_ahead = AmountField(null=True)  # stood before it at its price; empty where the book did not show it
+    queue_sequence = models.BigIntegerField(default=0)  # book sequence up to which trades at its price are counted
 
     class Meta:
         constraints = [
@@ -51,12 +74,30 @@ class Order(BookedModel):
             models.UniqueConstraint(fields=["account", "number"], name="order_number_once"),
             models.CheckConstraint(condition=Q(filled_quantity__lte=F("quantity")), name="order_not_overfilled"),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="order_quantity_positive"),
+            models.CheckConstraint(
+                condition=Q(trigger_price__isnull=True) | Q(trigger_price__gt=0, trigger_by__isnull=False),
+                name="order_trigger_complete",
+            ),
+            models.CheckConstraint(
+                condition=Q(role__isnull=True) | Q(reduce_only=True, trigger_price__isnull=False),
+                name="order_protective_only_reduces",
+            ),
         ]
         indexes = [
             models.Index(
                 fields=["account", "market"], condition=Q(status__in=sorted(LIVE)), name="order_live_by_account"
             ),
             models.Index(fields=["market", "id"], condition=Q(status__in=sorted(LIVE)), name="order_live_by_market"),
+            models.Index(
+                fields=["account", "market"],
+                condition=Q(status=OrderStatus.UNTRIGGERED, role__isnull=False),
+                name="order_protective_by_account",
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(status__in=sorted(LIVE), expires_at__isnull=False),
+                name="order_live_by_expiry",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -64,12 +105,16 @@ class Order(BookedModel):
 
 
 class OrderTransition(BookedModel):
-    """One move of an order's status, and why: together they are its whole history."""
+    """One move of an order's status, and why: together they are its whole history.
+
+    A replace is one whose status stays: `change` says what became of price and quantity, `{name: [before, after]}`.
+    """
 
     order = models.ForeignKey(Order, models.PROTECT, related_name="transitions", db_index=False)
     from_status = models.CharField(max_length=20, choices=choices_of(OrderStatus))
     to_status = models.CharField(max_length=20, choices=choices_of(OrderStatus))
     reason = models.CharField(max_length=64, blank=True, default="")
+    change = models.JSONField(null=True)
     at = models.DateTimeField()
 
     class Meta:
@@ -118,6 +163,7 @@ class Fill(BookedModel):
     realized_pnl = AmountField()
     seed = models.BigIntegerField()  # of the simulator's noise
     book_sequence = models.BigIntegerField()
+    basis = models.JSONField(null=True)  # of a decision, with its first fill: `trading.domain.fill_basis`
     at = models.DateTimeField()
 
     class Meta:
@@ -126,7 +172,10 @@ class Fill(BookedModel):
             models.UniqueConstraint(fields=["account", "number"], name="fill_number_once"),
             models.CheckConstraint(condition=Q(quantity__gt=0, price__gt=0), name="fill_positive"),
         ]
-        indexes = [models.Index(fields=["order", "id"], name="fill_by_order")]
+        indexes = [
+            models.Index(fields=["order", "id"], name="fill_by_order"),
+            BrinIndex(fields=["at"], name="fill_at_brin"),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.number} {self.side} {plain(self.quantity)} @ {plain(self.price)}"

@@ -17,9 +17,9 @@ class Position(BookedModel):
     """One row per account and market, kept when flat. `quantity` is signed: positive long, negative short.
 
     `entry_notional` is the exact sum of price x quantity of what is open (quote units, never negative); an average
-    would
-    not terminate. `opened_*`, `closed_notional`, `realized_pnl` and `fees` cover the time since the position was flat.
-    `taken_*` say what the account took from book state `book_sequence`, so that splitting an order escapes no slippage.
+    would not terminate. `opened_*`, `closed_notional`, `realized_pnl`, `fees` and `funding` cover the time since the
+    position was flat. `taken_*` say what the account took from book state `book_sequence`, so that splitting an order
+    escapes no slippage.
     """
 
     uuid = models.UUIDField(default=public_id)
@@ -32,11 +32,14 @@ class Position(BookedModel):
     closed_notional = AmountField(default=Decimal(0))
     realized_pnl = AmountField(default=Decimal(0))
     fees = AmountField(default=Decimal(0))
+    funding = AmountField(default=Decimal(0))  # got (positive) and paid
     book_sequence = models.BigIntegerField(default=0)
     taken_bids = AmountField(default=Decimal(0))
     taken_asks = AmountField(default=Decimal(0))
     version = models.PositiveIntegerField(default=1)
     opened_at = models.DateTimeField(null=True)
+    stop_loss = AmountField(null=True)
+    take_profit = AmountField(null=True)
 
     class Meta:
         constraints = [
@@ -46,7 +49,12 @@ class Position(BookedModel):
             models.CheckConstraint(
                 condition=~Q(quantity=0) | Q(entry_notional=0), name="position_flat_holds_no_entry_notional"
             ),
+            models.CheckConstraint(
+                condition=~Q(quantity=0) | Q(stop_loss__isnull=True, take_profit__isnull=True),
+                name="position_flat_is_not_protected",
+            ),
         ]
+        indexes = [models.Index(fields=["market", "account"], name="position_by_market")]
 
     def __str__(self) -> str:
         return plain(self.quantity)
@@ -67,6 +75,7 @@ class ClosedPosition(BookedModel):
     exit_notional = AmountField()
     realized_pnl = AmountField()
     fees = AmountField()
+    funding = AmountField(default=Decimal(0))
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField()
 

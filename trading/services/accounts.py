@@ -1,5 +1,6 @@
 """Trading accounts: open, change, close. Money on a practice account comes from the faucet, in the ledger."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from trading import selectors
 from trading.domain.admission import check_account, check_leverage, check_margin, leverage_cap
 from trading.domain.bodies import balance_body
 from trading.domain.lifecycle import EntryKind, LedgerAccount
+from trading.domain.limits import OWN_LIMITS, own_limit
 from trading.domain.margin import Board, summarise
 from trading.loading import AccountRef
 from trading.models import CashBalance, MarketSetting, TradingAccount
@@ -31,6 +33,7 @@ def open_practice_account(
     initial_balance: Decimal | None = None,
     max_leverage: int = 10,
     max_daily_loss: Decimal | None = None,
+    max_daily_notional: Decimal | None = None,
     simulator: str = TradingAccount.Simulator.REALISTIC,
 ) -> TradingAccount:
     """Open a practice account with virtual money (10,000 unless said); the user's first one becomes the primary one.
@@ -44,19 +47,27 @@ def open_practice_account(
     nothing_open = Board(markets={}, quotes={})
     with transaction.atomic():
         account = _create(
-            user_id, name=name, max_leverage=max_leverage, max_daily_loss=max_daily_loss, simulator=simulator
+            user_id,
+            name=name,
+            max_leverage=max_leverage,
+            max_daily_loss=max_daily_loss,
+            max_daily_notional=max_daily_notional,
+            simulator=simulator,
         )
         with booking(AccountRef(account_id=account.pk)) as batch:
-            reference = f"faucet:{account.uuid}"
+            reference = opening_reference(account)
             batch.post(EntryKind.DEPOSIT, amount=balance, against=LedgerAccount.EXTERNAL, reference=reference)
             summary = summarise(batch.account, nothing_open)
             batch.emit("balance_update", balance_body(summary, asset=batch.account.cash.asset))
     return account
 
 
-def _create(
-    user_id: int, *, name: str, max_leverage: int, max_daily_loss: Decimal | None, simulator: str
-) -> TradingAccount:
+def opening_reference(account: TradingAccount) -> str:
+    """The reference of the entry with an account's starting balance."""
+    return f"faucet:{account.uuid}"
+
+
+def _create(user_id: int, *, name: str, simulator: str, **limits: Any) -> TradingAccount:
     locked_user(user_id)  # also where there is no account yet that could be locked
     owned = list(TradingAccount.objects.select_for_update().filter(user_id=user_id).order_by("pk"))
     open_ones = [account for account in owned if account.state != TradingAccount.State.CLOSED]
@@ -69,19 +80,21 @@ def _create(
         user_id=user_id,
         name=name,
         is_primary=not any(account.is_primary for account in open_ones),
-        max_leverage=max_leverage,
-        max_daily_loss=max_daily_loss,
         simulator=simulator,
         created_at=timezone.now(),
+        **limits,
     )
     CashBalance.objects.create(account=account, asset=account.currency)
     return account
 
 
-def update_account(*, account: AccountRef, changes: dict[str, Any], version: int | None = None) -> TradingAccount:
+def update_account(
+    *, account: AccountRef, changes: dict[str, Any], now: datetime, version: int | None = None
+) -> TradingAccount:
     """Change name, limits or primary of an account; raises NotFound, VersionConflict or AccountFrozen (closed).
 
-    Locks the user's accounts, since at most one of them is primary.
+    Daily limits are tightened at once and loosened after 24 hours. Locks the user's accounts, since at most one of them
+    is primary.
     """
     with transaction.atomic():
         found = selectors.account_by_ref(account)
@@ -97,6 +110,8 @@ def update_account(*, account: AccountRef, changes: dict[str, Any], version: int
         if changes.pop("primary", False) and not found.is_primary:
             TradingAccount.objects.filter(user_id=found.user_id, is_primary=True).update(is_primary=False)
             found.is_primary = True
+        for name in set(OWN_LIMITS) & changes.keys():
+            changes |= own_limit(found, name).changed(changes[name], now=now).columns(name)
         for name, value in changes.items():
             setattr(found, name, value)
         found.version += 1
@@ -142,7 +157,8 @@ def set_leverage(*, account: AccountRef, market: MarketInfo, leverage: int) -> t
         before = summarise(state, board)
         state.leverage[market.id] = leverage
         check_margin(before, summarise(state, board))
-        MarketSetting.objects.update_or_create(
-            account_id=state.id, market_id=market.id, defaults={"leverage": leverage}
+        setting = MarketSetting(account_id=state.id, market_id=market.id, leverage=leverage)
+        MarketSetting.objects.bulk_create(
+            [setting], update_conflicts=True, unique_fields=["account", "market"], update_fields=["leverage"]
         )
     return leverage, leverage_cap(state, market)

@@ -12,7 +12,7 @@ from marketdata.selectors import markets_by_id
 from trading.announcing import announce_on_commit
 from trading.domain.batch import Batch
 from trading.domain.margin import Board
-from trading.loading import AccountRef, OrderRef, load_account
+from trading.loading import AccountRef, OrderRef, OrdersRef, load_account
 from trading.models.base import ROW_ID_BLOCK
 from trading.pipeline import transaction
 from trading.writer import write
@@ -29,14 +29,20 @@ def _uuids() -> Iterator[UUID]:
 
 
 @contextmanager
-def booking(account: AccountRef, *, market_id: int | None = None, order: OrderRef | None = None) -> Iterator[Batch]:
+def booking(
+    account: AccountRef,
+    *,
+    market_id: int | None = None,
+    order: OrderRef | None = None,
+    orders: OrdersRef | None = None,
+) -> Iterator[Batch]:
     """One transaction on one account: yields a batch under the account's lock, writes it at the end if it says
     anything.
 
     Whatever the block raises rolls everything back. Raises NotFound for an account that is not the caller's.
     """
     with transaction():
-        state, now = load_account(account, market_id=market_id, order=order)
+        state, now = load_account(account, market_id=market_id, order=order, orders=orders)
         batch = Batch(state, now=now, new_uuid=partial(next, _uuids()), row_ids=ROW_ID_BLOCK)
         yield batch
         if batch.frames:

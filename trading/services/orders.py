@@ -21,12 +21,15 @@ from trading import selectors
 from trading.domain import admission, bodies
 from trading.domain import booking as decide
 from trading.domain.admission import Limits
-from trading.domain.lifecycle import Side
+from trading.domain.ending import end_orders
+from trading.domain.lifecycle import OrderStatus, Side
 from trading.domain.margin import Board
+from trading.domain.queues import Traded
 from trading.domain.state import AccountState, OrderRequest, OrderState
-from trading.loading import AccountRef, OrderRef
+from trading.loading import ORDERS_AT_ONCE, AccountRef, OrderRef, OrdersRef
 from trading.models import OrderRefusal
 from trading.services.bookings import booking, present_board
+from trading.services.risk_days import opens_risk_day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +64,14 @@ def place_order(*, account: AccountRef, symbol: str, request: OrderRequest) -> P
         raise
 
 
+@opens_risk_day
 def _place(account: AccountRef, terms: MarketInfo, request: OrderRequest) -> Placed:
-    view, quotes, missing = _market_view(terms.symbol)
+    view, quotes, missing = market_view(terms.symbol)
     board = Board(markets=markets_by_id(), quotes=quotes)
     fingerprint = fingerprint_of(terms, request)
     named = OrderRef(client_order_id=request.client_order_id)
-    with booking(account, market_id=terms.id, order=named) as batch:
+    facing = own_orders_facing(terms, view, side=request.side, limit=request.price)
+    with booking(account, market_id=terms.id, order=named, orders=facing) as batch:
         known = batch.account.order
         if known is not None:
             return _replay(batch.account, known, fingerprint=fingerprint)
@@ -75,10 +80,22 @@ def _place(account: AccountRef, terms: MarketInfo, request: OrderRequest) -> Pla
         order = decide.admit(
             batch, request, terms=terms, view=view, board=board, limits=limits(), fingerprint=fingerprint
         )
-        return Placed(body=_body(batch.account, order), replayed=False)
+        return Placed(body=order_body_of(batch.account, order), replayed=False)
 
 
-def _market_view(symbol: str) -> tuple[MarketView | None, Mapping[str, Quote], errors.MarketDataStale | None]:
+def own_orders_facing(
+    terms: MarketInfo, view: MarketView | None, *, side: Side, limit: Decimal | None
+) -> OrdersRef | None:
+    """The account's resting orders that an arriving order could trade with; without a limit it goes as far as the
+    price band.
+    """
+    if limit is None and view is not None:
+        low, high = admission.band_of(terms, view.quote)
+        limit = high if side is Side.BUY else low
+    return None if limit is None else OrdersRef(market_id=terms.id, side=side.opposite, within_reach=limit)
+
+
+def market_view(symbol: str) -> tuple[MarketView | None, Mapping[str, Quote], errors.MarketDataStale | None]:
     """View and quotes, or the error that says why not: a repeated order is answered even without prices."""
     try:
         view, quotes = live.view_of(symbol)
@@ -90,10 +107,11 @@ def _market_view(symbol: str) -> tuple[MarketView | None, Mapping[str, Quote], e
 def _replay(account: AccountState, known: OrderState, *, fingerprint: str) -> Placed:
     if known.fingerprint != fingerprint:
         raise errors.DuplicateClientOrderId(details={"client_order_id": known.client_order_id, "number": known.number})
-    return Placed(body=_body(account, known), replayed=True)
+    return Placed(body=order_body_of(account, known), replayed=True)
 
 
-def _body(account: AccountState, order: OrderState) -> dict[str, Any]:
+def order_body_of(account: AccountState, order: OrderState) -> dict[str, Any]:
+    """The order as its owner is shown it."""
     symbol = markets_by_id()[order.market_id].symbol
     return bodies.order_body(order, account=account.uuid, venue=account.venue, symbol=symbol)
 
@@ -113,31 +131,54 @@ def _keep_refusal(account: AccountRef, terms: MarketInfo, request: OrderRequest,
     account_id = selectors.account_id_of(account)
     if account_id is None:
         return
-    OrderRefusal.objects.create(
+    keep_refusal(
+        refusal,
         account_id=account_id,
         market_id=terms.id,
         client_order_id=request.client_order_id,
+        request=asdict(request),
+    )
+
+
+def keep_refusal(
+    refusal: AstradeError, *, account_id: int, market_id: int, client_order_id: str, request: Mapping[str, Any]
+) -> None:
+    """The one row that is left of what was refused, in a transaction of its own."""
+    OrderRefusal.objects.create(
+        account_id=account_id,
+        market_id=market_id,
+        client_order_id=client_order_id,
         code=refusal.code,
         message=str(refusal)[:200],
-        request=json_safe(asdict(request)),
+        request=json_safe(request),
         figures=refusal.details,
     )
 
 
+@opens_risk_day
 def fill_resting_order(
-    *, account_id: int, order_id: int, book: BookSnapshot, quotes: Mapping[str, Quote], traded_through: bool
+    *,
+    account_id: int,
+    order_id: int,
+    book: BookSnapshot,
+    quotes: Mapping[str, Quote],
+    traded_through: bool,
+    admitted: tuple[Decimal, int] | None = None,
+    traded: Traded | None = None,
 ) -> bool:
     """Give a resting order what `book` (or a price that traded through it) offers; False if that is nothing.
 
-    Order and status are read again under the account's lock, so a late or doubled call books nothing twice.
+    Order and status are read again under the account's lock, so a late or doubled call books nothing twice. `admitted`
+    is the price and book sequence of the order that was reached: one that was replaced meanwhile was not. `traded` is
+    what takers traded at its price; of two calls that begin at the same sequence only the first counts it.
     """
     board, market = Board(markets=markets_by_id(), quotes=quotes), market_by_symbol(book.symbol)
     named = OrderRef(order_id=order_id)
     with booking(AccountRef(account_id=account_id), market_id=market.id, order=named) as batch:
         order = batch.account.order
-        if order is None:
+        if order is None or admitted not in (None, (order.price, order.admitted_sequence)):
             return False
-        return decide.fill_resting(batch, order, board=board, book=book, traded_through=traded_through)
+        return decide.fill_resting(batch, order, board=board, book=book, traded_through=traded_through, traded=traded)
 
 
 def cancel_order(*, account: AccountRef, order: OrderRef, reason: str = "requested") -> dict[str, Any]:
@@ -148,7 +189,7 @@ def cancel_order(*, account: AccountRef, order: OrderRef, reason: str = "request
         if found is None:
             raise errors.NotFound
         decide.cancel(batch, found, board=board, reason=reason)
-        return _body(batch.account, found)
+        return order_body_of(batch.account, found)
 
 
 def cancel_orders(
@@ -156,13 +197,15 @@ def cancel_orders(
 ) -> list[dict[str, Any]]:
     """Cancel all open orders of an account, or those of a market or side; returns what was cancelled.
 
-    One transaction each: an order that fills meanwhile is left out, the others go.
+    Waiting for a trigger is open too. All of them go in one transaction, or in as few as their number takes; works
+    without market data. Raises NotFound.
     """
-    market_id = market_by_symbol(symbol).id if symbol else None
-    cancelled = []
-    for order_id in selectors.live_order_ids(account, market_id=market_id, side=side):
-        try:
-            cancelled.append(cancel_order(account=account, order=OrderRef(order_id=order_id), reason=reason))
-        except errors.OrderNotOpen:
-            continue
-    return cancelled
+    named = OrdersRef(market_id=market_by_symbol(symbol).id if symbol else None, side=side)
+    board, cancelled = present_board(), list[dict[str, Any]]()
+    while True:
+        with booking(account, orders=named) as batch:
+            found = len(batch.account.orders)
+            ended = end_orders(batch, batch.account.orders, to=OrderStatus.CANCELLED, board=board, reason=reason)
+            cancelled += [order_body_of(batch.account, order) for order in ended]
+        if found < ORDERS_AT_ONCE:
+            return cancelled

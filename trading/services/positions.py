@@ -1,17 +1,24 @@
 """Close a position, whole or in part: a reduce-only market order the other way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from uuid import UUID
 
-from astrade.core.errors import DuplicateClientOrderId, NotFound, ReduceOnlyWouldIncrease
+from astrade.core.errors import DuplicateClientOrderId, NotFound, ReduceOnlyWouldIncrease, VersionConflict
+from marketdata import live
 from marketdata.selectors import market_by_symbol, markets_by_id
 from trading import selectors
-from trading.domain.bodies import order_body
-from trading.domain.lifecycle import OrderSource, OrderType, Side
+from trading.domain import protection
+from trading.domain.admission import check_account, check_fresh
+from trading.domain.bodies import Body, order_body
+from trading.domain.ending import tell_position, tell_protective
+from trading.domain.lifecycle import OrderRole, OrderSource, OrderType, Side
+from trading.domain.margin import Board, summarise
 from trading.domain.state import OrderRequest, PositionState
 from trading.loading import AccountRef, read_account
-from trading.services.orders import Placed, place_order
+from trading.services.bookings import booking
+from trading.services.orders import Placed, limits, place_order
+from trading.valuation import open_positions
 
 
 def close_position(
@@ -45,6 +52,38 @@ def close_position(
         source=source,
     )
     return place_order(account=account, symbol=markets_by_id()[position.market_id].symbol, request=request)
+
+
+def protect_position(
+    *,
+    account: AccountRef,
+    position_uuid: UUID,
+    wanted: Mapping[OrderRole, Decimal | None],
+    version: int | None = None,
+) -> Body:
+    """Set, change or remove (None) the stop loss and take profit of a whole position; returns the position.
+
+    Prices are held against the present mark. Raises NotFound where nothing is open, VersionConflict, MarketDataStale,
+    ValidationFailed or PriceOffTick. Locks the account.
+    """
+    found = _open_position(read_account(account).positions.values(), position_uuid=position_uuid, symbol=None)
+    terms = markets_by_id()[found.market_id]
+    view, quotes = live.view_of(terms.symbol)
+    board = Board(markets=markets_by_id(), quotes=quotes)
+    with booking(account, market_id=terms.id) as batch:
+        position = batch.account.positions.get(terms.id)
+        if position is None or not position.quantity or position.uuid != position_uuid:
+            raise NotFound
+        if version is not None and version != position.version:
+            raise VersionConflict(details={"version": position.version})
+        check_account(batch.account)
+        check_fresh(view, now=batch.now, stale_after_s=limits().stale_after_s)
+        protection.protect(batch, terms, wanted, view=view)
+        if batch.positions:
+            tell_protective(batch, terms)
+            tell_position(batch, position, board=board, summary=summarise(batch.account, board))
+        (body,) = open_positions(batch.account, board, market_id=terms.id)
+        return body
 
 
 def _placed_before(

@@ -19,18 +19,21 @@ from trading.domain.margin import Board, MarginSummary, liquidation_price, summa
 from trading.domain.state import AccountState, OrderRequest, OrderState
 from trading.loading import AccountRef, read_account
 from trading.models.base import ROW_ID_BLOCK
-from trading.services.orders import limits
+from trading.services.orders import limits, own_orders_facing
+from trading.services.risk_days import opens_risk_day
 
 
+@opens_risk_day
 def preview_order(*, account: AccountRef, symbol: str, request: OrderRequest) -> dict[str, Any]:
     """Expected fill on the present book, fees, margin and liquidation price, or the refusal it would get.
 
-    Reads only: no lock, no row, no refusal record. Raises UnknownMarket, MarketDataStale or NotFound.
+    No order, no refusal record; nothing but a risk day that was due. Raises UnknownMarket, MarketDataStale or NotFound.
     """
     terms = market_by_symbol(symbol)
     view, quotes = live.view_of(terms.symbol)
     board = Board(markets=markets_by_id(), quotes=quotes)
-    state = read_account(account, market_id=terms.id)
+    facing = own_orders_facing(terms, view, side=request.side, limit=request.price)
+    state = read_account(account, market_id=terms.id, orders=facing)
     before = summarise(state, board)
     batch = Batch(state, now=system_clock(), new_uuid=uuid.uuid4, row_ids=ROW_ID_BLOCK)
     order, refusal = None, None

@@ -51,6 +51,8 @@ def terms(**changes: Any) -> Terms:
         "spread": D("0.02"),
         "slippage_factor": D(1),
         "price_band": D("0.1"),
+        "max_position_notional": None,
+        "venue": "extended",
     }
     made: Terms = SimpleNamespace(**{**values, **changes})
     return made
@@ -106,6 +108,9 @@ class AccountStateFactory(Factory[AccountState]):
     state = "active"
     simulator = "realistic"
     max_leverage = 10
+    max_daily_loss = max_daily_loss_next = max_daily_loss_next_at = None
+    max_daily_notional = max_daily_notional_next = max_daily_notional_next_at = None
+    net_deposits = traded_notional = D(0)
     sequence = order_count = fill_count = entry_count = 0
     head_hash = GENESIS_HASH
     row_id = 1000
@@ -138,6 +143,8 @@ class OrderStateFactory(Factory[OrderState]):
     filled_quantity = filled_notional = fee = D(0)
     fill_count = 0
     admitted_sequence = 1
+    admitted_at = AT
+    expires_at = None
     version = 1
     created_at = updated_at = AT
 
@@ -154,7 +161,7 @@ class RestingFactory(Factory[Resting]):
     side = Side.BUY
     price = D(100)
     admitted_sequence = 0
-    created_at = AT
+    admitted_at = AT
 
 
 def batch_of(account: AccountState) -> Batch:

@@ -7,13 +7,16 @@ import pytest
 from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 
-from trading.domain.lifecycle import Side
-from trading.models import EquitySnapshot, TradingAccount
+from marketdata.selectors import market_by_symbol
+from trading.models import TradingAccount
+from trading.services.accounts import set_leverage
 from trading.tests.conftest import Feed
-from trading.tests.factories import open_account, place
+from trading.tests.everything import account_with_everything
+from trading.tests.factories import ref
 
 Changes = dict[str, Any]
-NEW = "11111111-2222-3333-4444-555555555555"
+NEW, NEWER = "11111111-2222-3333-4444-555555555555", "11111111-2222-3333-4444-666666666666"
+LONG_AGO = "2000-01-01T00:00:00Z"
 # Another row like an existing one, but for these columns; ids are always new.
 COPIES: dict[str, tuple[str, Changes]] = {
     "account_one_primary_a_user": ("tradingaccount", {"uuid": NEW}),
@@ -43,27 +46,62 @@ COPIES: dict[str, tuple[str, Changes]] = {
     "position_entry_notional_not_negative": ("position", {"uuid": NEW, "market_id": -1, "entry_notional": -1}),
     "position_flat_holds_no_entry_notional": ("position", {"uuid": NEW, "market_id": -1, "quantity": 0}),
     "closed_position_number_once": ("closedposition", {"uuid": NEW}),
+    "adjustment_decided_by_somebody_else": (
+        "adjustmentproposal",
+        {"uuid": NEW, "state": "rejected", "decided_at": LONG_AGO, "decided_by_id": 1, "proposed_by_id": 1},
+    ),
+    "adjustment_decided_as_its_state_says": ("adjustmentproposal", {"uuid": NEW, "state": "approved"}),
+    "adjustment_moves_something": ("adjustmentproposal", {"uuid": NEW, "amount": 0}),
+    "transfer_moves_something": ("transfer", {"uuid": NEW, "amount": 0}),
+    "transfer_between_two_accounts": ("transfer", {"uuid": NEW, "from_account_id": 1, "to_account_id": 1}),
+    "deposit_moves_something": ("deposit", {"uuid": NEW, "amount": 0}),
+    "order_trigger_complete": ("order", {"uuid": NEW, "trigger_price": 1}),
+    "order_protective_only_reduces": ("order", {"uuid": NEW, "role": "stop_loss"}),
+    "position_flat_is_not_protected": (
+        "position",
+        {"uuid": NEW, "market_id": -1, "quantity": 0, "entry_notional": 0, "stop_loss": 1},
+    ),
+    "liquidation_amounts_not_negative": ("liquidation", {"fee": -1}),
+    "funding_payment_once": ("fundingpayment", {"uuid": NEW}),
+    "funding_hour_once": ("fundinghour", {}),
+    "halt_names_what_it_stops": ("tradinghalt", {"uuid": NEW, "scope": "global"}),
+    "halt_has_reason": ("tradinghalt", {"uuid": NEW, "reason": ""}),
+    "halt_ends_later": ("tradinghalt", {"uuid": NEW, "until": LONG_AGO}),
+    "risk_day_once": ("riskday", {}),
+    "risk_day_ends_later": ("riskday", {"ends_at": LONG_AGO}),
+    "balance_root_counts": ("balanceroot", {"number": 99, "accounts": 0}),
+}
+# The same, where the first copy is well and the second one too many.
+TWICE: dict[str, tuple[str, Changes, Changes]] = {
+    "entry_adjustment_once": (
+        "journalentry",
+        {"uuid": NEW, "number": 98, "kind": "adjustment"},
+        {"uuid": NEWER, "number": 99, "kind": "adjustment"},
+    ),
+    "adjustment_one_reversal_an_entry": (
+        "adjustmentproposal",
+        {"uuid": NEW, "reverses_id": 1},
+        {"uuid": NEWER, "reverses_id": 1},
+    ),
 }
 
 
 @pytest.fixture
 def rows(feed: Feed) -> TradingAccount:
     """A row in every table: a position that was closed, and one that is open."""
-    account = open_account()
-    place(account, "1", leverage=2, client_order_id="first")
-    place(account, "1", side=Side.SELL, client_order_id="second")
-    place(account, "1", client_order_id="third")
-    EquitySnapshot.objects.create(account=account, at=account.created_at, balance=0, equity=0)
+    account = account_with_everything()
+    set_leverage(account=ref(account), market=market_by_symbol("BTC-USD"), leverage=2)
     return account
 
 
-def copy(table: str, changes: Changes) -> None:
+def copy(table: str, changes: Changes, *, row_id: int = 2**40) -> None:
     """The oldest row of a table once more, under a new id, with `changes`."""
+    key = apps.get_model("trading", table)._meta.pk.column
     text = f"""
         INSERT INTO trading_{table}
-        SELECT (jsonb_populate_record(old, %s::jsonb)).* FROM trading_{table} old ORDER BY old.id LIMIT 1"""
+        SELECT (jsonb_populate_record(old, %s::jsonb)).* FROM trading_{table} old ORDER BY old.{key} LIMIT 1"""
     with connection.cursor() as cursor:
-        cursor.execute(text, [orjson.dumps({"id": 2**40, **changes}).decode()])
+        cursor.execute(text, [orjson.dumps({"id": row_id, **changes}).decode()])
 
 
 @pytest.mark.parametrize("name", COPIES)
@@ -75,10 +113,20 @@ def test_the_database_refuses_it(rows: TradingAccount, name: str) -> None:
     assert cause.diag.constraint_name == name
 
 
+@pytest.mark.parametrize("name", TWICE)
+def test_the_database_refuses_it_the_second_time(rows: TradingAccount, name: str) -> None:
+    table, first, second = TWICE[name]
+    with pytest.raises(IntegrityError) as raised, transaction.atomic():
+        copy(table, first)
+        copy(table, second, row_id=2**41)
+    cause: Any = raised.value.__cause__
+    assert cause.diag.constraint_name == name
+
+
 def test_no_constraint_is_left_out() -> None:
     named = {
         constraint.name
         for model in apps.get_app_config("trading").get_models()
         for constraint in model._meta.constraints
     }
-    assert named == set(COPIES)
+    assert named == set(COPIES) | set(TWICE)

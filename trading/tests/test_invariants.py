@@ -129,6 +129,8 @@ class Script:
         postings = Posting.objects.filter(entry__account=self.account, ledger_account="cash")
         assert cash == worth.balance == sum((line.amount for line in postings), D(0)) == DEPOSIT + realized - fees
         self.account.refresh_from_db()
+        traded = sum((fill.quantity * fill.price for fill in fills), D(0))
+        assert (self.account.net_deposits, self.account.traded_notional) == (DEPOSIT, traded)
         sequences = Event.objects.filter(account=self.account).order_by("sequence").values_list("sequence", flat=True)
         assert list(sequences) == list(range(1, self.account.sequence + 1))
 

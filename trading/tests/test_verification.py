@@ -254,6 +254,28 @@ TAMPERED = {
         {"positions"},
         "is not the sum of its fills",
     ),
+    "entry that pays funding": (
+        update(ENTRY, kind="'funding'"),
+        {"hash", "booked", "funding"},
+        "funding payment (missing)",
+    ),
+    "funding payment": (
+        "INSERT INTO trading_fundingpayment (uuid, account_id, position_id, market_id, hour, quantity, mark, rate, "
+        "amount, at) SELECT gen_random_uuid(), account_id, id, market_id, now(), 1, 1, 1, 1, now() "
+        "FROM trading_position WHERE account_id = %(account)s",
+        {"funding"},
+        "is booked as 0",
+    ),
+    "funding of a position": (
+        "UPDATE trading_position SET funding = funding + 1 WHERE account_id = %(account)s",
+        {"position funding"},
+        "is not the sum of its payments",
+    ),
+    "funding of a closed position": (
+        "UPDATE trading_closedposition SET funding = funding + 1 WHERE account_id = %(account)s",
+        {"position funding"},
+        "is not the sum of its payments",
+    ),
     "order": (
         "UPDATE trading_order SET filled_quantity = 0.5 WHERE account_id = %(account)s AND number = 1",
         {"orders"},

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from astrade.core.api.pagination import PageQuery, page
 from astrade.core.api.views import ok, shape
+from astrade.core.clock import system_clock
 from astrade.core.errors import NotPermitted
 from astrade.core.idempotency import idempotent
 from astrade.core.money import plain
@@ -36,7 +37,8 @@ from trading.valuation import account_body, balance_of, portfolio_body
 
 
 def _body(account: TradingAccount) -> dict[str, Any]:
-    return account_body(account, read_account(AccountRef(account_id=account.pk)), present_board())
+    state = read_account(AccountRef(account_id=account.pk))
+    return account_body(account, state, present_board(), now=system_clock())
 
 
 class AccountsView(AccountView):
@@ -44,8 +46,8 @@ class AccountsView(AccountView):
     def get(self, request: Request) -> Response:
         """The user's trading accounts, newest first."""
         rows = list(selectors.accounts_of(caller_of(request)).order_by("-id"))
-        states, board = read_accounts([row.pk for row in rows]), present_board()
-        found = [account_body(row, state, board) for row, state in zip(rows, states, strict=True)]
+        states, board, now = read_accounts([row.pk for row in rows]), present_board(), system_clock()
+        found = [account_body(row, state, board, now=now) for row, state in zip(rows, states, strict=True)]
         return ok(found, pagination={"cursor": None, "count": len(found)})
 
     @extend_schema(request=AccountForm, responses={201: AccountOut}, operation_id="open_account")
@@ -62,6 +64,7 @@ class AccountsView(AccountView):
                 user_id=caller.user_id,
                 initial_balance=form.get("initial_balance"),
                 max_daily_loss=form.get("max_daily_loss"),
+                max_daily_notional=form.get("max_daily_notional"),
                 **wanted,
             )
             return ok(_body(account), status=201)
@@ -77,11 +80,12 @@ class AccountDetailView(AccountView):
 
     @extend_schema(request=AccountPatch, responses=AccountOut, operation_id="update_account")
     def patch(self, request: Request, account_id: UUID) -> Response:
-        """Change name, limits, or make it the primary account."""
+        """Change name, limits, or make it the primary account. A looser daily limit holds after 24 hours."""
         changes = shape(AccountPatch, request.data, partial=True)
         version = changes.pop("version", None)
         account = self.account(request, account_id)
-        return ok(_body(services.update_account(account=account, changes=changes, version=version)))
+        changed = services.update_account(account=account, changes=changes, now=system_clock(), version=version)
+        return ok(_body(changed))
 
     @extend_schema(responses=AccountOut, operation_id="close_account")
     def delete(self, request: Request, account_id: UUID) -> Response:

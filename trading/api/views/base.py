@@ -38,6 +38,19 @@ class AccountView(ApiView):
         return named
 
 
+def expected_version(request: Request, named: int | None) -> int | None:
+    """The version the caller saw: `If-Match` (an entity tag or a bare number, `*` for any) or the body's `version`."""
+    tag = request.META.get("HTTP_IF_MATCH", "").strip()
+    if not tag or tag == "*":
+        return named
+    digits = tag.removeprefix("W/").strip('"')
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 9):
+        raise ValidationFailed(details={"fields": {"If-Match": ["The object's version is required."]}})
+    if named not in (None, int(digits)):
+        raise ValidationFailed(details={"fields": {"version": ["If-Match names another version."]}})
+    return int(digits)
+
+
 def query(request: Request, form: Any) -> dict[str, Any]:
     """The query parameters by their form."""
     return shape(form, request.query_params.dict())

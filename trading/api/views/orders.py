@@ -13,32 +13,36 @@ from astrade.core.api.views import ok, shape
 from astrade.core.permissions import IsReader, caller_of
 from marketdata.selectors import market_by_symbol
 from trading import selectors
-from trading.api.forms import OrderForm, OrdersQuery
+from trading.api.forms import OrderForm, OrdersQuery, ReplaceForm
 from trading.api.schemas import FillOut, OrderDetailOut, OrderOut, PreviewOut
-from trading.api.views.base import AccountView, query
+from trading.api.views.base import AccountView, expected_version, query
 from trading.domain import bodies
-from trading.domain.lifecycle import OrderSource, OrderType, Side, TimeInForce
+from trading.domain.lifecycle import OrderSource, OrderType, Side, TimeInForce, TriggerBy
+from trading.domain.replacing import Changes
 from trading.domain.state import OrderRequest
 from trading.loading import OrderRef
 from trading.models import Fill, Order
 from trading.services import orders as services
 from trading.services.previews import preview_order
+from trading.services.replacing import replace_order
 
-NOT_OFFERED = ("trigger_price", "trigger_by", "expires_at", "take_profit", "stop_loss")
 REPLAYED = "Idempotent-Replayed"
 
 
 def order_request(form: dict[str, Any], *, source: OrderSource, client_order_id: str = "") -> OrderRequest:
-    """The request a validated `OrderForm` asks for; raises OrderTypeNotOffered for what practice does not take."""
-    extras = [name for name in NOT_OFFERED if form.get(name) is not None]
-    if extras:
-        raise errors.OrderTypeNotOffered(details={"fields": extras})
+    """The request a validated `OrderForm` asks for."""
+    by = form.get("trigger_by")
     return OrderRequest(
         side=Side(form["side"]),
         type=OrderType(form["type"]),
         quantity=form["quantity"],
         price=form.get("price"),
+        trigger_price=form.get("trigger_price"),
+        trigger_by=TriggerBy(by) if by else None,
+        take_profit=form.get("take_profit"),
+        stop_loss=form.get("stop_loss"),
         time_in_force=TimeInForce(form["time_in_force"]),
+        expires_at=form.get("expires_at"),
         post_only=form["post_only"],
         reduce_only=form["reduce_only"],
         leverage=form.get("leverage"),
@@ -160,9 +164,32 @@ class OrderView(AccountView):
         moves = order.transitions.order_by("id")
         detail["fills"] = [bodies.fill_body(fill, order=order.uuid, symbol=order.market.symbol) for fill in fills]
         detail["transitions"] = [
-            {"from": move.from_status, "to": move.to_status, "reason": move.reason, "at": move.at} for move in moves
+            {
+                "from": move.from_status,
+                "to": move.to_status,
+                "reason": move.reason,
+                "change": move.change,
+                "at": move.at,
+            }
+            for move in moves
         ]
         return ok(detail)
+
+    @extend_schema(request=ReplaceForm, responses=OrderOut, operation_id="replace_order")
+    def patch(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
+        """Change price or quantity of an open order; it keeps its identity and loses its place in the queue. A new
+        price that crosses fills at once. `If-Match` or `version` names the version that was seen.
+        """
+        form = shape(ReplaceForm, request.data)
+        version = expected_version(request, form.pop("version", None))
+        return ok(
+            replace_order(
+                account=self.account(request, account_id),
+                order=OrderRef(uuid=order_id),
+                changes=Changes(**form),
+                version=version,
+            )
+        )
 
     @extend_schema(responses=OrderOut, operation_id="cancel_order")
     def delete(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
@@ -178,6 +205,11 @@ class AccountOrderView(OrderView):
     def get(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
         """The order with its fills and state history."""
         return super().get(request, order_id, account_id)
+
+    @extend_schema(request=ReplaceForm, responses=OrderOut, operation_id="replace_account_order")
+    def patch(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
+        """Change price or quantity of an open order of this account."""
+        return super().patch(request, order_id, account_id)
 
     @extend_schema(responses=OrderOut, operation_id="cancel_account_order")
     def delete(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:

@@ -1,5 +1,7 @@
 """Positions over HTTP."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -12,14 +14,16 @@ from astrade.core.errors import NotFound
 from astrade.core.permissions import caller_of
 from marketdata.selectors import market_by_symbol
 from trading import selectors
-from trading.api.forms import ClosePositionForm, MarketQuery, PositionsQuery
+from trading.api.forms import ClosePositionForm, PositionHistoryQuery, PositionsQuery, ProtectionForm
 from trading.api.schemas import AccountPositionOut, OrderOut, PositionOut
-from trading.api.views.base import AccountView, query
+from trading.api.views.base import AccountView, expected_version, query
 from trading.api.views.orders import REPLAYED, idempotency_key, source_of
+from trading.domain.lifecycle import OrderRole
 from trading.loading import read_account, read_accounts
 from trading.models import ClosedPosition, TradingAccount
+from trading.portfolio import closed_between
 from trading.services.bookings import present_board
-from trading.services.positions import close_position
+from trading.services.positions import close_position, protect_position
 from trading.valuation import closed_positions, open_positions
 
 
@@ -30,16 +34,18 @@ class PositionsView(AccountView):
     def get(self, request: Request, account_id: UUID | None = None) -> Response:
         """Open positions; `is_open=false` lists closed ones."""
         asked = query(request, PositionsQuery)
-        return self.listing(request, account_id, is_open=asked["is_open"], symbol=asked.get("symbol"))
+        return self.listing(request, account_id, asked, is_open=asked["is_open"])
 
-    def listing(self, request: Request, account_id: UUID | None, *, is_open: bool, symbol: str | None) -> Response:
+    def listing(
+        self, request: Request, account_id: UUID | None, asked: Mapping[str, Any], *, is_open: bool
+    ) -> Response:
         """Open positions whole, closed ones by page."""
         state, board = read_account(self.account(request, account_id)), present_board()
-        market_id = market_by_symbol(symbol).id if symbol else None
+        market_id = market_by_symbol(asked["symbol"]).id if "symbol" in asked else None
         if is_open:
             found = open_positions(state, board, market_id=market_id)
             return ok(found, pagination={"cursor": None, "count": len(found)})
-        rows = ClosedPosition.objects.filter(account_id=state.id)
+        rows = closed_between(state, begin=asked.get("from"), end=asked.get("to"))
         if market_id is not None:
             rows = rows.filter(market_id=market_id)
         shown, pagination = page(rows, request)
@@ -57,11 +63,11 @@ class AccountPositionsView(PositionsView):
 
 class PositionHistoryView(PositionsView):
     @extend_schema(
-        parameters=[MarketQuery, PageQuery], responses=PositionOut(many=True), operation_id="position_history"
+        parameters=[PositionHistoryQuery, PageQuery], responses=PositionOut(many=True), operation_id="position_history"
     )
     def get(self, request: Request, account_id: UUID | None = None) -> Response:
-        """Closed positions, newest first."""
-        return self.listing(request, account_id, is_open=False, symbol=query(request, MarketQuery).get("symbol"))
+        """Closed positions, newest first; those closed from `from` until before `to`."""
+        return self.listing(request, account_id, query(request, PositionHistoryQuery), is_open=False)
 
 
 class AllPositionsView(AccountView):
@@ -88,6 +94,23 @@ class PositionView(AccountView):
             if body["id"] == str(position_id):
                 return ok(body)
         raise NotFound
+
+    @extend_schema(request=ProtectionForm, responses=PositionOut, operation_id="protect_position")
+    def patch(self, request: Request, account_id: UUID, position_id: UUID) -> Response:
+        """Set, change or remove (null) stop loss and take profit of the whole position, whatever its size becomes.
+
+        `If-Match` or `version` names the version that was seen.
+        """
+        form = shape(ProtectionForm, request.data)
+        version = expected_version(request, form.pop("version", None))
+        return ok(
+            protect_position(
+                account=self.account(request, account_id),
+                position_uuid=position_id,
+                wanted={OrderRole(name): price for name, price in form.items()},
+                version=version,
+            )
+        )
 
 
 class ClosePositionView(AccountView):

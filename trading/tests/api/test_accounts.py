@@ -179,6 +179,16 @@ def test_closings_that_make_no_sense(trader: Trader, body: dict[str, Any], refus
 # Leverage and fees
 
 
+@pytest.mark.django_db(transaction=True)
+def test_leverage_is_set_in_a_transaction_of_its_own(trader: Trader) -> None:
+    for leverage in (3, 4):
+        assert trader.api.patch("/account/leverage", {"symbol": "BTC-USD", "leverage": leverage}).data == {
+            "symbol": "BTC-USD",
+            "leverage": leverage,
+            "max_leverage": 10,
+        }
+
+
 def test_leverage_per_market(trader: Trader) -> None:
     make_market("ETH-USD", max_leverage=3)
 

@@ -5,8 +5,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import connection
 
+from marketdata.selectors import market_by_symbol
+from marketdata.services import change_rules
+from trading.domain.limits import HaltScope
+from trading.services.halts import HaltTarget, set_halt
 from trading.tests.api.client import ORDER, RESTING, Trader
 from trading.tests.conftest import Feed
+from trading.tests.factories import AT
 from trading.tests.wire import CountingProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,11 +62,55 @@ def test_an_order_takes_three_turns(trader: Trader, round_trips: Counter) -> Non
     assert [round_trips(call) for call in calls] == [3, 3, 3, 3, 3]
 
 
+def test_limits_cost_no_turn(trader: Trader, round_trips: Counter) -> None:
+    """Once the day's figures are there; reckoning them takes turns of its own, once a day."""
+    change_rules(market_by_symbol("BTC-USD").id, changes={"max_position_notional": 9999}, at=AT, actor_id=None)
+    set_halt(HaltTarget(HaltScope.VENUE, venue="binance"), reason="elsewhere", actor_id=None, now=AT)
+    trader.api.patch(trader.path, {"max_daily_loss": "9999", "max_daily_notional": "99999"})
+    for warm in (trader.place, trader.rest):
+        warm()
+
+    assert [round_trips(trader.place), round_trips(trader.rest)] == [3, 3]
+
+
+def test_triggers_and_protection_cost_no_turn_more(trader: Trader, round_trips: Counter) -> None:
+    """An order that waits, one that brings protection, and one that cuts it; the list of markets is read once a second,
+    so the least of three counts.
+    """
+    calls = [
+        lambda: trader.place(type="stop", trigger_price="105"),
+        lambda: trader.place(quantity="0.3", take_profit="120", stop_loss="80"),
+        lambda: trader.place(side="sell", quantity="0.1"),
+    ]
+    for call in calls:
+        call()
+
+    assert [min(round_trips(call) for _ in range(3)) for call in calls] == [3, 3, 3]
+
+
 def test_a_cancel_takes_three(trader: Trader, round_trips: Counter) -> None:
     first, second = (trader.rest().data["id"] for _ in range(2))
     trader.api.delete(f"/orders/{first}")
 
     assert round_trips(lambda: trader.api.delete(f"/orders/{second}")) == 3
+
+
+def test_a_replace_takes_four(trader: Trader, round_trips: Counter) -> None:
+    """One more than an order: which market it is on has to be known before prices are read."""
+    order = trader.rest().data["id"]
+    trader.api.patch(f"/orders/{order}", {"price": "94"})
+
+    assert round_trips(lambda: trader.api.patch(f"/orders/{order}", {"price": "93"})) == 4
+    assert round_trips(lambda: trader.api.patch(f"{trader.path}/orders/{order}", {"quantity": "2"})) == 4
+
+
+def test_cancelling_many_takes_as_little_as_cancelling_one(trader: Trader, round_trips: Counter) -> None:
+    trader.api.delete("/orders")
+    for _ in range(20):
+        trader.rest(quantity="0.1")
+
+    assert round_trips(lambda: trader.api.delete("/orders")) == 3
+    assert trader.api.get("/orders").data == []
 
 
 @pytest.mark.parametrize(
@@ -84,6 +133,10 @@ def test_a_cancel_takes_three(trader: Trader, round_trips: Counter) -> None:
         ("{}", 2),
         ("/account/positions/history", 2),
         ("{}/ledger", 3),
+        ("/portfolio/history", 4),
+        ("/portfolio/risk", 6),
+        ("{}/statement", 7),
+        ("/account/positions/history?from=1&to=9999999999999", 4),
     ],
 )
 def test_reads_ask_little(trader: Trader, round_trips: Counter, path: str, at_most: int) -> None:

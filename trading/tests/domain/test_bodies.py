@@ -24,6 +24,7 @@ from trading.tests.factories import (
 )
 
 UUID_1 = UUID(int=1)
+LEVELS = {"stop_loss": D(85), "take_profit": None}
 
 
 def order_body() -> dict[str, Any]:
@@ -39,14 +40,14 @@ def position_body() -> dict[str, Any]:
         quantity=D(2), entry_notional=D(180), opened_at=AT
     )
     summary = summarise(account, board("100"))
-    return bodies.position_body(position, market=terms(), mark=D(100), leverage=5, summary=summary)
+    return bodies.position_body(position, market=terms(), mark=D(100), leverage=5, summary=summary, protection=LEVELS)
 
 
 def closed_body() -> dict[str, Any]:
     """A short that lost 20 of 200."""
     closed = Closed(
         uuid=UUID_1, side=Side.SELL, quantity=D(4), entry_notional=D(200), exit_notional=D(220),
-        realized_pnl=D(-20), fees=D(1), opened_at=AT,
+        realized_pnl=D(-20), fees=D(1), funding=D("-0.5"), opened_at=AT,
     )  # fmt: skip
     return bodies.closed_position_body(closed, symbol="BTC-USD", leverage=2, version=1, closed_at=AT)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from trading.domain.margin import Board, initial_margin, liquidation_price, summarise, unrealized_pnl
+from trading.domain.margin import Board, MarginSummary, initial_margin, liquidation_price, summarise, unrealized_pnl
 from trading.domain.state import CashState, OpenOrders
 from trading.tests.factories import MARKET_ID, AccountStateFactory, D, PositionStateFactory, board, terms
 
@@ -123,6 +123,38 @@ def test_liquidation_price_solves_its_equation(
         return worth.equity - worth.maintenance
 
     assert spare(price) >= 0 > spare(price - sign * tick)
+
+
+@given(st.sampled_from([1, -1]), amounts, amounts, amounts, amounts, st.integers(0, 10**6), st.integers(1, 300))
+def test_at_the_liquidation_price_of_one_of_two_positions_equity_is_maintenance(
+    sign: int, quantity: Decimal, entry: Decimal, mark: Decimal, other: Decimal, cash: int, rate_bps: int
+) -> None:
+    """All else unchanged: an open order and another market's position, which binds and wins or loses, included."""
+    tick = D("0.01")
+    market = terms(maintenance_margin_rate=D(rate_bps).scaleb(-4), tick_size=tick)
+    second = terms(id=MARKET_ID + 1, symbol="ETH-USD", maintenance_margin_rate=D("0.005"))
+    account = AccountStateFactory.build(cash=CashState(1, "USD", D(cash)), leverage={MARKET_ID: 5})
+    position = PositionStateFactory.build(quantity=sign * quantity, entry_notional=quantity * entry)
+    account.positions = {
+        MARKET_ID: position,
+        MARKET_ID + 1: PositionStateFactory.build(
+            market_id=MARKET_ID + 1, quantity=-sign * other, entry_notional=other * 50
+        ),
+    }
+    account.open_orders[MARKET_ID] = orders(buy="500", sell="70")
+    fixed = board("60", second).quotes
+
+    def worth(at: Decimal) -> MarginSummary:
+        quotes = {**fixed, **board(str(at), market).quotes}
+        return summarise(account, Board(markets={MARKET_ID: market, MARKET_ID + 1: second}, quotes=quotes))
+
+    price = liquidation_price(position, summary=worth(mark), mark=mark, market=market)
+    assume(price is not None and price > tick)
+    assert price is not None
+
+    at_price, a_tick_beyond = worth(price), worth(price - sign * tick)
+    assert at_price.equity >= at_price.maintenance
+    assert a_tick_beyond.equity < a_tick_beyond.maintenance
 
 
 @given(amounts, amounts, amounts, st.integers(1, 100))

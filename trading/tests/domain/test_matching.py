@@ -1,6 +1,6 @@
 """RestingOrders against a model that looks at every order at every tick."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from trading.domain.conflation import Span
 from trading.domain.lifecycle import Side
 from trading.domain.matching import TICKS_KEPT_S, Reached, Resting, RestingOrders, reaches
 from trading.tests.factories import AT, D, RestingFactory
@@ -24,6 +25,11 @@ class Tick:
     low: Decimal = D(100)
     high: Decimal = D(100)
     at: datetime = AT
+    sold_at_low: Decimal = D(0)
+    bought_at_high: Decimal = D(0)
+    last: Span | None = None
+    mark: Span | None = None
+    index: Span | None = None
 
 
 def test_a_touched_price_and_a_traded_through_one() -> None:
@@ -58,6 +64,17 @@ def test_an_order_that_comes_late_is_held_against_the_ticks_since_its_admission(
     assert missed is not None
     assert not missed.traded_through
     assert book.add(RestingFactory.build(admitted_sequence=6)) is None
+
+
+def test_replaced_order_waits_at_its_new_price_only() -> None:
+    book = RestingOrders()
+    order = RestingFactory.build()
+    book.add(order)
+
+    assert book.add(replace(order, price=D(90), admitted_sequence=3)) is None
+
+    assert (len(book), book.take(Tick(4, ask=D(95)))) == (1, [])
+    assert [found.order.price for found in book.take(Tick(5, ask=D(90)))] == [90]
 
 
 def test_a_tick_it_was_admitted_against_does_not_reach_an_order() -> None:

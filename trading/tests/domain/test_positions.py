@@ -65,7 +65,7 @@ def test_last_close_takes_the_rest_and_tells_the_whole_story() -> None:
     assert realized == -30
     assert closed == Closed(
         uuid=NEXT, side=Side.SELL, quantity=D(4), entry_notional=D(200), exit_notional=D(220),
-        realized_pnl=D(-20), fees=D("0.42"), opened_at=AT,
+        realized_pnl=D(-20), fees=D("0.42"), funding=D(0), opened_at=AT,
     )  # fmt: skip
     assert held(position) == (0, 0, -20)
 
@@ -82,6 +82,17 @@ def test_flip_closes_first_and_opens_the_other_way() -> None:
     assert closed.fees == D("0.200002")  # 2/5 of the fee is 0.0000012: up, at the expense of the closed one
     assert held(position) == (-3, 330, 0)
     assert (position.uuid, position.opened_quantity, position.fees) == (NEXT, 3, D("0.000001"))
+
+
+def test_funding_belongs_to_the_position_that_was_open() -> None:
+    position = PositionStateFactory.build()
+    fill(position, "buy", "2", at="100")
+    position.funding = D("-0.3")
+
+    _, closed = fill(position, "sell", "5", at="110")
+
+    assert closed is not None
+    assert (closed.funding, position.funding) == (D("-0.3"), 0)
 
 
 def test_released_notional_is_rounded_down_once() -> None:

@@ -93,11 +93,13 @@ def test_sign_up_that_fails_leaves_neither_user_nor_account() -> None:
 def test_update_changes_what_is_named_and_counts_versions() -> None:
     account = open_account()
 
-    changed = update_account(account=ref(account), changes={"name": "Swing", "max_leverage": 20}, version=1)
+    changed = update_account(
+        account=ref(account), now=system_clock(), changes={"name": "Swing", "max_leverage": 20}, version=1
+    )
 
     assert (changed.name, changed.max_leverage, changed.version) == ("Swing", 20, 2)
     with pytest.raises(errors.VersionConflict) as refusal:
-        update_account(account=ref(account), changes={"name": "Late"}, version=1)
+        update_account(account=ref(account), now=system_clock(), changes={"name": "Late"}, version=1)
     assert refusal.value.details == {"version": 2}
     account.refresh_from_db()
     assert account.name == "Swing"
@@ -107,7 +109,7 @@ def test_at_most_one_account_is_primary() -> None:
     first = open_account()
     second = open_account(user=first.user)
 
-    update_account(account=ref(second), changes={"primary": True})
+    update_account(account=ref(second), now=system_clock(), changes={"primary": True})
 
     first.refresh_from_db()
     second.refresh_from_db()
@@ -126,7 +128,7 @@ def test_closing_hands_the_primary_place_on() -> None:
     assert closed.closed_at is not None
     assert close_account(account=ref(first)).version == closed.version
     with pytest.raises(errors.AccountFrozen):
-        update_account(account=ref(first), changes={"name": "x"})
+        update_account(account=ref(first), now=system_clock(), changes={"name": "x"})
 
 
 def test_account_opened_after_the_last_one_was_closed_is_primary() -> None:
@@ -207,7 +209,7 @@ def test_account_of_nobody_is_not_found() -> None:
     foreign = AccountRef(user_id=stranger.user_id, account_uuid=owner.uuid)
 
     for attempt in (
-        lambda: update_account(account=foreign, changes={"name": "mine"}),
+        lambda: update_account(account=foreign, now=system_clock(), changes={"name": "mine"}),
         lambda: close_account(account=foreign),
         lambda: read_account(foreign),
         lambda: read_account(AccountRef(user_id=0)),

@@ -167,7 +167,7 @@ def test_reduce_only_closes_and_never_opens(account: TradingAccount) -> None:
         ("1", {"leverage": 11}, 3005),
         ("1", {"side": Side.SELL, "reduce_only": True}, 3006),
         ("1", {"price": "111"}, 3008),
-        ("1", {"price": "100", "time_in_force": TimeInForce.GTT}, 3014),
+        ("1", {"price": "100", "time_in_force": TimeInForce.GTT}, 1001),
         ("1", {"price": "100", "time_in_force": TimeInForce.IOC, "post_only": True}, 1001),
     ],
 )

@@ -1,0 +1,56 @@
+"""Money that moved by itself: transfers between a user's accounts, and deposits. The ledger holds the entries."""
+
+from django.db import models
+from django.db.models import F, Q
+
+from astrade.core.fields import AmountField, public_id
+from astrade.core.money import plain
+from trading.models.account import TradingAccount
+
+
+class Transfer(models.Model):
+    """Cash that went from one account to another; its two entries have the reference `transfer:<uuid>`."""
+
+    uuid = models.UUIDField(default=public_id, unique=True, editable=False)
+    from_account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="transfers_out", db_index=False)
+    to_account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="transfers_in", db_index=False)
+    asset = models.CharField(max_length=16)
+    amount = AmountField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="transfer_moves_something"),
+            models.CheckConstraint(condition=~Q(from_account=F("to_account")), name="transfer_between_two_accounts"),
+        ]
+        indexes = [
+            models.Index(fields=["from_account", "-id"], name="transfer_by_sender"),
+            models.Index(fields=["to_account", "-id"], name="transfer_by_receiver"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{plain(self.amount)} {self.asset}"
+
+
+class Deposit(models.Model):
+    """Money put into an account by its user; the entry of one from the faucet has the reference `faucet:<uuid>`.
+
+    The balance an account was opened with is an entry only, so that it doesn't count as the user's asking.
+    """
+
+    class Source(models.TextChoices):
+        FAUCET = "faucet"
+
+    uuid = models.UUIDField(default=public_id, unique=True, editable=False)
+    account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="deposits", db_index=False)
+    source = models.CharField(max_length=16, choices=Source.choices)
+    asset = models.CharField(max_length=16)
+    amount = AmountField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(amount__gt=0), name="deposit_moves_something")]
+        indexes = [models.Index(fields=["account", "at"], name="deposit_by_account")]
+
+    def __str__(self) -> str:
+        return f"{plain(self.amount)} {self.asset}"

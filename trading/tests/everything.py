@@ -1,0 +1,70 @@
+"""One row at least in every table of trading."""
+
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.tests.factories import UserFactory
+from astrade.core.errors import AstradeError
+from trading.domain.limits import HaltScope
+from trading.models import (
+    FundingHour,
+    FundingPayment,
+    Liquidation,
+    Position,
+    ReaderPosition,
+    TradingAccount,
+)
+from trading.services.adjustments import propose_adjustment
+from trading.services.bookings import present_board
+from trading.services.due import set_switch
+from trading.services.funds import grant_faucet, transfer
+from trading.services.halts import HaltTarget, set_halt
+from trading.services.positions import close_position
+from trading.services.risk_days import open_risk_day
+from trading.services.roots import DAY, make_roots
+from trading.services.snapshots import take_snapshots
+from trading.tests.factories import AT, open_account, place, ref
+
+
+def account_with_everything() -> TradingAccount:
+    """An account, on a live market, with a row in every table of trading."""
+    account = open_account()
+    place(account, "1", client_order_id="told-by-the-user")
+    close_position(account=ref(account), symbol="BTC-USD")
+    place(account, "1")
+    with pytest.raises(AstradeError):
+        place(account, "999")
+    set_switch(account=ref(account), timeout_s=60)
+    take_snapshots(AT)
+    ReaderPosition.objects.create(name="totals")
+    add_margin_rows(account)
+    move_money(account)
+    set_halt(HaltTarget(HaltScope.VENUE, venue="binance"), reason="drill", actor_id=None, now=AT)
+    open_risk_day(account.pk, user_id=account.user_id, now=AT)
+    proposer: User = UserFactory.create(is_staff=True)
+    propose_adjustment(account_id=account.pk, staff_id=proposer.pk, amount=Decimal(5), reason="an outage")
+    list(make_roots(until=timezone.now() + DAY))
+    return account
+
+
+def move_money(account: TradingAccount) -> None:
+    """A transfer to another account of the same user, and a deposit from the faucet."""
+    other, board = open_account(user=User.objects.get(pk=account.user_id)), present_board()
+    transfer(sender=ref(account), to_account=other.uuid, asset=None, amount=Decimal(5), board=board)
+    grant_faucet(account=ref(account), amount=Decimal(5), board=board)
+
+
+def add_margin_rows(account: TradingAccount) -> None:
+    """A liquidation's step and an hour of funding."""
+    position = Position.objects.get(account=account)
+    figures = ("quantity", "notional", "fee", "insurance", "equity", "maintenance", "equity_after", "maintenance_after")
+    Liquidation.objects.create(
+        account=account, market=position.market, orders_cancelled=0, at=AT, **dict.fromkeys(figures, 1)
+    )
+    FundingPayment.objects.create(
+        account=account, position=position, market=position.market, hour=AT, quantity=1, mark=1, rate=1, amount=1, at=AT
+    )
+    FundingHour.objects.create(market=position.market, hour=AT, rate=1, mark=1)
