@@ -65,6 +65,7 @@ campaign: $(VENV)/stamp-dev  ## the tests at full size; writes docs/reliability.
 bench: $(VENV)/stamp-local .venv-bench/stamp  ## figures; writes docs/performance.md
 	@$(PY) -m benchmarks.orders --write
 	@$(PY) -m benchmarks.reads --write
+	@$(PY) -m benchmarks.matching --write
 	@$(PY) -m benchmarks.portfolio --write
 	@$(PY) -m benchmarks.ledger --write
 

@@ -1,5 +1,6 @@
 """Every list and page of the back office, with a row in each table: they open, and count no big table."""
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -19,7 +20,7 @@ from astrade.core.clock import system_clock
 from astrade.core.errors import AstradeError
 from astrade.core.models import Lease
 from gamification.intake import process_all
-from gamification.models import Mission, Planet, SkippedEvent, Unlock
+from gamification.models import Mission, Planet, SkippedEvent, Unlock, XpEntry
 from gamification.tests.factories import MissionFactory
 from marketdata.selectors import forget_markets
 from marketdata.tests.factories import CandleFactory, FundingRateFactory, publish
@@ -38,6 +39,7 @@ from trading.tests.everything import add_margin_rows, move_money
 from trading.tests.factories import open_account, place, ref
 
 pytestmark = pytest.mark.django_db(transaction=True)
+WITHIN_S = 60.0
 SMALL = {"gamification.mission"}  # a catalogue, edited with Django's own paginator
 SEARCHED = [
     "accounts.user",
@@ -82,10 +84,13 @@ def rows(transactional_db: None) -> Iterator[None]:
 
 
 def play(user: User) -> None:
-    """The game and the totals read what happened."""
+    """The game and the totals read what happened, once no older transaction on the server can hold it back."""
     MissionFactory.create()
-    sweep_events()
-    process_all(batches_max=10)
+    deadline = time.monotonic() + WITHIN_S
+    while not XpEntry.objects.exists():
+        assert time.monotonic() < deadline, "the game has read nothing"
+        sweep_events()
+        process_all(batches_max=10)
     Unlock.objects.create(user=user, planet=Planet.objects.earliest("pk"), source="test", at=system_clock())
     SkippedEvent.objects.create(event=Event.objects.all()[0], error="x", retry_at=system_clock())
 
