@@ -12,9 +12,10 @@ from django.db.models import QuerySet
 from astrade.core.money import ZERO
 from marketdata import live
 from marketdata.selectors import all_markets
-from trading.domain.conflation import ConflatedTick, Span
+from trading.domain.conflation import ConflatedTick
 from trading.domain.lifecycle import LIVE, RESTING, OrderStatus, OrderType, Side, TriggerBy
 from trading.domain.matching import Resting
+from trading.domain.ticks import Span
 from trading.domain.triggers import Untriggered, triggers_upwards
 from trading.domain.watching import Waiting
 from trading.models import Order, TradingAccount

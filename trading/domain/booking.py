@@ -410,6 +410,7 @@ def _note_taken(batch: Batch, side: Side, quantity: Decimal, *, market_id: int, 
 
 
 def reducible(account: AccountState, order: OrderState) -> Decimal:
+    """How much of a reduce-only order stands against the position now, base units; 0 where there is none to reduce."""
     position = account.positions.get(order.market_id)
     held = position.quantity if position else ZERO
     return min(order.remaining, abs(held)) if held * order.side.sign < 0 else ZERO

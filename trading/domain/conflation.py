@@ -9,43 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 
 from astrade.core.money import ZERO
-
-Span = tuple[Decimal, Decimal, Decimal]  # lowest and highest since the tick before, and the price now
-
-
-class Timed(Protocol):
-    """The book's sequence at a tick's end, and when that was."""
-
-    @property
-    def sequence(self) -> int: ...
-    @property
-    def at(self) -> datetime: ...
-
-
-class MarketTick(Timed, Protocol):
-    """What a market did since its tick before: everything that a waiting order can be held against."""
-
-    @property
-    def bid(self) -> Decimal: ...
-    @property
-    def ask(self) -> Decimal: ...
-    @property
-    def low(self) -> Decimal: ...
-    @property
-    def high(self) -> Decimal: ...
-    @property
-    def sold_at_low(self) -> Decimal: ...
-    @property
-    def bought_at_high(self) -> Decimal: ...
-    @property
-    def last(self) -> Span | None: ...
-    @property
-    def mark(self) -> Span | None: ...
-    @property
-    def index(self) -> Span | None: ...
+from trading.domain.ticks import MarketTick, Span, Timed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

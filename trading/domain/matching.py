@@ -6,32 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 from uuid import UUID
 
-from trading.domain.conflation import MarketTick, conflate
+from trading.domain.conflation import conflate
 from trading.domain.lifecycle import Side
 from trading.domain.queues import Queues, Traded
+from trading.domain.ticks import MarketTick, TickLike
 
 TICKS_KEPT_S = 120
 TICKS_KEPT_MAX = 10_000
-
-
-class TickLike(Protocol):
-    """What the market did since the tick before: best prices now, lowest and highest trade in between."""
-
-    @property
-    def sequence(self) -> int: ...
-    @property
-    def bid(self) -> Decimal: ...
-    @property
-    def ask(self) -> Decimal: ...
-    @property
-    def low(self) -> Decimal: ...
-    @property
-    def high(self) -> Decimal: ...
-    @property
-    def at(self) -> datetime: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

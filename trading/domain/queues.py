@@ -14,21 +14,7 @@ from uuid import UUID
 
 from astrade.core.money import ZERO
 from trading.domain.lifecycle import Side
-
-
-class TradingTick(Protocol):
-    """What takers traded at the edges of a tick, and the book sequence at its end."""
-
-    @property
-    def sequence(self) -> int: ...
-    @property
-    def low(self) -> Decimal: ...
-    @property
-    def high(self) -> Decimal: ...
-    @property
-    def sold_at_low(self) -> Decimal: ...
-    @property
-    def bought_at_high(self) -> Decimal: ...
+from trading.domain.ticks import TradingTick
 
 
 class Queueing(Protocol):

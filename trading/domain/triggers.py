@@ -10,32 +10,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 from uuid import UUID
 
 from astrade.core.messages import Quote
-from trading.domain.conflation import Span, Timed, is_newer, widest
+from trading.domain.conflation import is_newer, widest
 from trading.domain.lifecycle import OrderType, Side, TriggerBy
 from trading.domain.matching import TICKS_KEPT_MAX, TICKS_KEPT_S
+from trading.domain.ticks import PriceSpans, Span, TriggerTick
 
 STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 Key = tuple[Decimal, int, UUID]
 Kind = tuple[TriggerBy, bool]
-
-
-class PriceSpans(Protocol):
-    """Between which prices a market moved; None where it is not known of one."""
-
-    @property
-    def last(self) -> Span | None: ...
-    @property
-    def mark(self) -> Span | None: ...
-    @property
-    def index(self) -> Span | None: ...
-
-
-class TriggerTick(PriceSpans, Timed, Protocol):
-    """What the market's prices did since the tick before; a price the feed does not tell of is None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from trading.domain.conflation import ConflatedTick, MarketTick, conflate, is_newer
+from trading.domain.conflation import ConflatedTick, conflate, is_newer
 from trading.domain.matching import Reached, Resting, RestingOrders, reaches
+from trading.domain.ticks import MarketTick
 from trading.domain.triggers import TriggerOrders, Untriggered, is_reached, span_of
 
 Waiting = Resting | Untriggered

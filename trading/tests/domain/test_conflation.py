@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketdata.frames import Tick
-from trading.domain.conflation import ConflatedTick, MarketTick, Span, conflate, is_newer, widest
+from trading.domain.conflation import ConflatedTick, conflate, is_newer, widest
 from trading.domain.lifecycle import Side, TriggerBy
 from trading.domain.matching import TICKS_KEPT_MAX, Reached, Resting, reaches
+from trading.domain.ticks import MarketTick, Span
 from trading.domain.triggers import Untriggered, triggers
 from trading.domain.watching import Hit, Waiting, WatchedOrders, both, missed, order_of
 from trading.tests.factories import AT, D, RestingFactory

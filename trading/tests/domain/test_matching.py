@@ -9,9 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from trading.domain.conflation import Span
 from trading.domain.lifecycle import Side
 from trading.domain.matching import TICKS_KEPT_S, Reached, Resting, RestingOrders, reaches
+from trading.domain.ticks import Span
 from trading.tests.factories import AT, D, RestingFactory
 
 

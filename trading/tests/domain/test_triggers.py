@@ -11,9 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from trading.domain.conflation import Span
 from trading.domain.lifecycle import OrderType, Side, TriggerBy
 from trading.domain.matching import TICKS_KEPT_S
+from trading.domain.ticks import Span
 from trading.domain.triggers import TriggerOrders, Untriggered, triggers, triggers_upwards
 from trading.tests.factories import AT, D
 
