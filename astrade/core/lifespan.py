@@ -3,10 +3,11 @@
 on_startup(hook), on_shutdown(hook)     hook: `async def hook() -> None`; shutdown runs in reverse order
 """
 
-import gc
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+from astrade.core.memory import settle
 
 Hook = Callable[[], Awaitable[None]]
 logger = logging.getLogger(__name__)
@@ -39,8 +40,7 @@ async def lifespan(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[s
         if message["type"] == "lifespan.startup":
             for hook in _startup:
                 await hook()
-            gc.collect()
-            gc.freeze()  # what was loaded until now stays, so the collector need not walk it again and again
+            settle()
             await send({"type": "lifespan.startup.complete"})
         else:
             await _end()

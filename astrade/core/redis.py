@@ -13,9 +13,10 @@ answer `REDIS_TIMEOUT_S`, and nothing is tried again except once on a connection
 
 import asyncio
 import os
+import socket
+import struct
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -25,6 +26,7 @@ import redis
 import redis.asyncio
 from django.conf import settings
 from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 redis_errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
@@ -60,16 +62,49 @@ def sync_client() -> redis.Redis:
     )
 
 
+_MORE = object()  # what the reader says while a reply isn't whole
+_READ_BYTES = 1 << 16
+
+
+def _error_of(text: str) -> redis.ResponseError:
+    return NoScriptError(text) if text.startswith("NOSCRIPT") else redis.ResponseError(text)
+
+
+def _limit_in_kernel(line: socket.socket, *, timeout_s: float) -> None:
+    """Let the kernel watch the time: a timeout of Python costs a `poll` before each call, and a wait for the GIL."""
+    limit = struct.pack("ll", int(timeout_s), int(timeout_s % 1 * 1_000_000))
+    line.settimeout(None)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+
+class _Line:
+    """A connection that redis-py opened and whose socket is used directly; closed with its last reference."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        pool = client.connection_pool  # for its settings only: what a thread keeps must not count against the pool
+        self.client = client
+        self.connection = cast(redis.Connection, pool.connection_class(**pool.connection_kwargs))
+        self.connection.connect()
+        self.socket = cast(socket.socket, self.connection._sock)
+        _limit_in_kernel(self.socket, timeout_s=settings.REDIS_TIMEOUT_S)
+        self.reader = hiredis.Reader(
+            protocolError=redis.InvalidResponse, replyError=cast(Any, _error_of), notEnoughData=_MORE
+        )
+        self.unread = 0  # replies to what was told, still to come
+
+    def __del__(self) -> None:
+        self.connection.disconnect()  # redis-py's own objects refer to each other, so they would go at some later time
+
+
 class _Lane(threading.local):
     """A thread's own connection for `ask`."""
 
-    connection: redis.Connection | None = None
-    client: redis.Redis | None = None  # whose settings the connection was made with
-    unread: int = 0  # replies to what was told, still to come
+    line: _Line | None = None
 
 
 _lane = _Lane()
-os.register_at_fork(after_in_child=lambda: setattr(_lane, "connection", None))  # a socket has one owner
+os.register_at_fork(after_in_child=lambda: setattr(_lane, "line", None))  # a socket has one owner
 
 
 def ask(*commands: Command) -> list[Any]:
@@ -79,11 +114,12 @@ def ask(*commands: Command) -> list[Any]:
     third of an order's, so the paths of every request go through here. As with the client, a connection that had gone
     stale is replaced once, so commands may arrive twice. Raises one of `redis_errors`; of error replies the first one.
     """
-    packed = _packed(commands)
-    if _lane.connection is not None and _lane.client is sync_client():
-        with suppress(redis.ConnectionError, OSError):  # it had gone stale
-            return _exchange(_lane.connection, packed, len(commands))
-    return _exchange(_connect(), packed, len(commands))
+    packed, line = _packed(commands), _lane.line
+    if line is not None and line.client is sync_client():
+        with suppress(redis.ConnectionError):  # it had gone stale
+            return _exchange(line, packed, len(commands))
+    _lane.line = line = _Line(sync_client())
+    return _exchange(line, packed, len(commands))
 
 
 def tell(*commands: Command) -> None:
@@ -92,46 +128,55 @@ def tell(*commands: Command) -> None:
     For hints whose loss loses nothing: a Redis that went away a moment ago may take them with it. Raises one of
     `redis_errors` where they can't be sent.
     """
-    if _lane.connection is None or _lane.client is not sync_client() or _lane.unread:
-        ask(*commands)
+    line = _lane.line
+    if line is None or line.client is not sync_client() or line.unread:
+        with suppress(redis.ResponseError):
+            ask(*commands)
         return
-    with _whole(_lane.connection) as connection:
-        connection.send_packed_command(_packed(commands), check_health=False)
-        _lane.unread = len(commands)
+    _exchange(line, _packed(commands), 0)
+    line.unread = len(commands)
 
 
-def _packed(commands: tuple[Command, ...]) -> list[bytes]:
-    return [b"".join(hiredis.pack_command(command) for command in commands)]
+def _packed(commands: tuple[Command, ...]) -> bytes:
+    return b"".join([hiredis.pack_command(command) for command in commands])
 
 
-def _connect() -> redis.Connection:
-    client = sync_client()
-    pool = client.connection_pool  # for its settings only: what a thread keeps must not count against the pool
-    fresh = cast(redis.Connection, pool.connection_class(**pool.connection_kwargs))
-    fresh.connect()
-    _lane.connection, _lane.client, _lane.unread = fresh, client, 0
-    return fresh
+def _exchange(line: _Line, packed: bytes, count: int) -> list[Any]:
+    """Send, and read that many replies with what was still to come before them; none are read for a count of 0.
 
-
-def _exchange(connection: redis.Connection, packed: list[bytes], count: int) -> list[Any]:
-    with _whole(connection):
-        connection.send_packed_command(packed, check_health=False)
-        while _lane.unread:
-            _lane.unread -= 1
-            with suppress(redis.ResponseError):  # of a hint
-                connection.read_response()
-        return [connection.read_response() for _ in range(count)]
-
-
-@contextmanager
-def _whole(connection: redis.Connection) -> Iterator[redis.Connection]:
-    """Whatever cuts an exchange short, replies may still be on their way: nobody else must get them."""
+    Whatever cuts this short, replies may still be on their way: the connection is given up, so nobody else gets them.
+    """
     try:
-        yield connection
-    except BaseException:
-        _lane.connection = None
-        connection.disconnect()
+        line.socket.sendall(packed)
+        if not count:
+            return []
+        replies = _read(line, line.unread + count)
+    except BaseException as exc:
+        _lane.line = None
+        if isinstance(exc, BlockingIOError):  # how the kernel's limit shows
+            raise redis.TimeoutError("Redis didn't answer in time") from exc
+        if isinstance(exc, OSError):
+            raise redis.ConnectionError(str(exc)) from exc
         raise
+    del replies[: line.unread]  # of hints: their errors concern nobody
+    line.unread = 0
+    for reply in replies:
+        if isinstance(reply, redis.ResponseError):
+            raise reply
+    return replies
+
+
+def _read(line: _Line, count: int) -> list[Any]:
+    replies: list[Any] = []
+    while len(replies) < count:
+        reply = line.reader.gets()
+        if reply is _MORE:
+            if not (data := line.socket.recv(_READ_BYTES)):
+                raise ConnectionResetError("Redis closed the connection")
+            line.reader.feed(data)
+        elif not isinstance(reply, hiredis.PushNotification):
+            replies.append(reply)
+    return replies
 
 
 def async_client() -> redis.asyncio.Redis:

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from prometheus_client import start_http_server
 
+from astrade.core.memory import settle
 from astrade.core.runners import RunnerFailed, supervise
 from gamification.reader import game_runners
 from marketdata.feeds.runner import feed_runners
@@ -21,6 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.METRICS_PORT:
             start_http_server(settings.METRICS_PORT)
+        settle()
         try:
             uvloop.run(
                 supervise(
