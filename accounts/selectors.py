@@ -2,18 +2,15 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
-from typing import TypeVar
 
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
 from accounts.models import ApiKey, RefreshFamily, User
-from astrade.core.clock import EPOCH, to_us
 from astrade.core.errors import NotFound, TokenExpired
 
 KNOWN_USERS = 65_536  # entries of a process's cache, some 10 MiB
-Dated = TypeVar("Dated", ApiKey, RefreshFamily)
 
 
 @lru_cache(maxsize=KNOWN_USERS)
@@ -72,12 +69,3 @@ def api_key_of(user_id: int, *, key: uuid.UUID) -> ApiKey:
     if found is None:
         raise NotFound("No such API key")
     return found
-
-
-def newest(rows: QuerySet[Dated], *, cursor: int | None, limit: int) -> tuple[list[Dated], int | None]:
-    """A page of rows, newest first, and the cursor of the next one; a cursor is microseconds of `created_at`,
-    since row ids never leave."""
-    if cursor is not None:
-        rows = rows.filter(created_at__lt=EPOCH + timedelta(microseconds=cursor))
-    found = list(rows.order_by("-created_at")[: limit + 1])
-    return found[:limit], to_us(found[limit - 1].created_at) if len(found) > limit else None

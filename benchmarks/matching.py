@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import product
 from uuid import UUID
 
 from benchmarks.contenders import SYMBOL, Servers, astrade_env, live_market, prepare_astrade
@@ -31,6 +32,7 @@ from trading.domain.watching import WatchedOrders
 DATABASE = "bench_matching"
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 MID = 77_000
+KINDS = ("limit", "stop")
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,10 @@ def evaluate(*, orders: int, ticks: int) -> list[float]:
     return taken
 
 
-def storm(at: Servers, url: str, *, orders: int, accounts: int, threads: int) -> Storm:
+def storm(at: Servers, url: str, *, kind: str, orders: int, accounts: int, threads: int) -> Storm:
     """One round in a process of its own, which prepares its orders first; raises RuntimeError when it fails."""
     env = {**os.environ, **astrade_env(at, url), "MATCHER_THREADS": str(threads)}
-    command = [sys.executable, "-m", "benchmarks.storm", str(orders), str(accounts)]
+    command = [sys.executable, "-m", "benchmarks.storm", str(orders), str(accounts), kind]
     process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with process:
         if process.stdin is None or process.stdout is None or process.stdout.readline() != "ready\n":
@@ -100,11 +102,11 @@ def storm(at: Servers, url: str, *, orders: int, accounts: int, threads: int) ->
     return Storm(answer["fills"], answer["seconds"], cpu, postgres)
 
 
-def report(ticks: Sequence[float], storms: dict[int, list[Storm]], *, orders: int, accounts: int) -> str:
+def report(ticks: Sequence[float], storms: dict[tuple[str, int], list[Storm]], *, orders: int, accounts: int) -> str:
     """The markdown that goes into docs/performance.md."""
     spread = [f"{percentile(ticks, share):.1f}" for share in (0.5, 0.95, 0.99)]
     rows = []
-    for threads, rounds in storms.items():
+    for (kind, threads), rounds in storms.items():
         figures = (
             [storm.fills / storm.seconds for storm in rounds],
             [storm.seconds for storm in rounds],
@@ -112,15 +114,15 @@ def report(ticks: Sequence[float], storms: dict[int, list[Storm]], *, orders: in
             [1000 * storm.postgres_cpu_s / storm.fills for storm in rounds],
         )
         rate, *others = (median(figure) for figure in figures)
-        rows.append([str(threads), f"{rate:,.0f}", *(f"{figure:.2f}" for figure in others)])
-    booked = f"{storms[next(iter(storms))][0].fills:,} limit orders over {accounts} accounts, reached by one tick:"
+        rows.append([f"{kind} orders", str(threads), f"{rate:,.0f}", *(f"{figure:.2f}" for figure in others)])
+    booked = f"{storms[next(iter(storms))][0].fills:,} orders over {accounts} accounts, reached by one tick:"
     return "\n\n".join(
         [
             f"Measured on {machine()}; matcher, PostgreSQL and Redis share them.",
             f"A tick against {orders:,} waiting orders that reaches none of them, {len(ticks):,} ticks:",
             table(("", "p50 µs", "p95 µs", "p99 µs"), [["one tick", *spread]]),
             booked,
-            table(("threads", "fills/s", "seconds", "matcher CPU ms/fill", "PostgreSQL CPU ms/fill"), rows),
+            table(("", "threads", "fills/s", "seconds", "matcher CPU ms/fill", "PostgreSQL CPU ms/fill"), rows),
         ]
     )
 
@@ -142,14 +144,15 @@ def main() -> None:
     """Measure and print."""
     options = arguments()
     ticks = evaluate(orders=options.orders, ticks=options.ticks)
-    storms: dict[int, list[Storm]] = {}
+    storms: dict[tuple[str, int], list[Storm]] = {}
     with servers() as at, live_market(at):
         url = prepare_astrade(at, DATABASE)
         for _ in range(options.rounds):
-            for threads in options.threads:
-                found = storm(at, url, orders=options.reached, accounts=options.accounts, threads=threads)
-                storms.setdefault(threads, []).append(found)
-                print(f"{threads} threads: {found.fills / found.seconds:.0f} fills/s", flush=True)
+            for kind, threads in product(KINDS, options.threads):
+                extent = {"orders": options.reached, "accounts": options.accounts, "threads": threads}
+                found = storm(at, url, kind=kind, **extent)
+                storms.setdefault((kind, threads), []).append(found)
+                print(f"{kind} orders, {threads} threads: {found.fills / found.seconds:.0f} fills/s", flush=True)
     text = report(ticks, storms, orders=options.orders, accounts=options.accounts)
     print(f"\n{text}")
     if options.write:

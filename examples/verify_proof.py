@@ -14,11 +14,13 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 GENESIS = "0" * 64
+DAY_MS = 24 * 60 * 60 * 1000
 Json = dict[str, Any]
 
 
@@ -42,13 +44,17 @@ class Entry:
         head, at_us, self.previous_hash, lines = text.rsplit("|", 3)
         self.account, _, number, _ = head.split("|", 4)[:4]
         self.number, self.at_us, self.hash = int(number), int(at_us), sha256(text.encode()).hex()
-        cash = [line.split(":") for line in lines.split(";") if line.startswith(f"cash:{asset}:")]
-        check(len(cash) == 1, f"entry {number} has no line of cash in {asset}")
-        self.balance = cash[0][3]
+        postings = [line.split(":") for line in lines.split(";")]
+        for of in {of for _, of, _, _ in postings}:
+            total = sum(Fraction(amount) for _, each, amount, _ in postings if each == of)
+            check(total == 0, f"entry {number} doesn't balance in {of}")
+        cash = [(amount, balance) for pot, of, amount, balance in postings if (pot, of) == ("cash", asset)]
+        check(len(cash) == 1, f"entry {number} has {len(cash)} lines of cash in {asset}")
+        self.amount, self.balance = Fraction(cash[0][0]), cash[0][1]
 
 
 def check_entries(proof: Json) -> list[Entry]:
-    """The entries are the account's and follow each other, by number and by hash."""
+    """The entries are the account's and follow each other, by number, hash and balance."""
     entries = [Entry(text, asset=proof["asset"]) for text in proof["entries"]]
     check(bool(entries), "no entry is shown")
     for entry in entries:
@@ -56,6 +62,10 @@ def check_entries(proof: Json) -> list[Entry]:
     for before, entry in pairwise(entries):
         check(entry.number == before.number + 1, f"entry {before.number + 1} is missing")
         check(entry.previous_hash == before.hash, f"entry {entry.number} isn't chained to the one before it")
+        explained = Fraction(before.balance) + entry.amount == Fraction(entry.balance)
+        check(explained, f"the balance after entry {entry.number} isn't the one before it with its amount")
+    if entries[0].number == 1:
+        check(entries[0].amount == Fraction(entries[0].balance), "the first balance isn't the first amount")
     check((entries[0].number == 1) == (entries[0].previous_hash == GENESIS), "the chain doesn't begin where it says")
     return entries
 
@@ -91,16 +101,17 @@ def check_leaf(proof: Json, entries: Sequence[Entry], root: Json) -> None:
 
 
 def check_roots(roots: Sequence[Json]) -> None:
-    """Each root's hash covers it, and the root before."""
+    """Each root's hash covers it, and the root before; they are of one midnight (UTC) after the other."""
     for root in roots:
         told = (root["number"], root["at"], root["accounts"], root["root"], root["previous_hash"])
         text = "|".join(["root", *map(str, told)])
         check(sha256(text.encode()).hex() == root["hash"], f"root {root['number']} isn't its hash's")
+        check(root["at"] % DAY_MS == 0, f"root {root['number']} isn't of a midnight")
         check((root["number"] == 1) == (root["previous_hash"] == GENESIS), "the roots don't begin where they say")
     for before, root in pairwise(roots):
         check(root["number"] == before["number"] + 1, f"root {before['number'] + 1} is missing")
         check(root["previous_hash"] == before["hash"], f"root {root['number']} isn't chained to the one before it")
-        check(root["at"] > before["at"], f"root {root['number']} is older than the one before it")
+        check(root["at"] == before["at"] + DAY_MS, f"root {root['number']} isn't of the day after the one before it")
 
 
 def check_kept(kept: Any, roots: Sequence[Json]) -> None:
@@ -127,7 +138,7 @@ def verify(proof: Json, kept: Any = None) -> str:
     at, of = (datetime.fromtimestamp(ms / 1000, UTC).isoformat() for ms in (proof["at"], roots[0]["at"]))
     note = "" if proof["at"] <= roots[0]["at"] else "; a later root must still confirm that nothing is left out since"
     said = f"{proof['balance']} {proof['asset']} after {proof['entry_count']} entries at {at}"
-    return f"{said}, by root {proof['root']} of {of}{note}"
+    return f"{said} on account {proof['account_id']}, by root {proof['root']} of {of}{note}"
 
 
 def read(path: Path) -> Any:

@@ -14,6 +14,7 @@ from astrade.core.metrics import counter
 from gamification.domain.rules import Fact, MalformedFact
 from gamification.models import Mission, SkippedEvent
 from gamification.services import UserFact, play_facts
+from trading.domain.lifecycle import OrderSource
 from trading.models import Event
 from trading.readers import advance, next_events
 
@@ -86,7 +87,12 @@ def retry(skipped_id: int, *, now: datetime) -> bool:
 
 def facts_of(events: Sequence[Event]) -> list[UserFact]:
     """What concerns the game among `events`, whose accounts are loaded; raises MalformedFact for a newer schema."""
-    return [_fact_of(event) for event in events if event.kind in Mission.EventKind.values]
+    return [_fact_of(event) for event in events if event.kind in Mission.EventKind.values and not _is_slice(event)]
+
+
+def _is_slice(event: Event) -> bool:
+    """The slices of a TWAP order are one order, their parent."""
+    return isinstance(event.data, dict) and event.data.get("source") == OrderSource.TWAP
 
 
 def _fact_of(event: Event) -> UserFact:

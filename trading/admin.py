@@ -1,22 +1,17 @@
 """The back office of trading: it looks, and changes nothing. An order's page tells its whole story."""
 
-from typing import Any, cast
-from uuid import UUID
-
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from accounts.admin import named
 from astrade.core.admin import ReadOnlyAdmin, ReadOnlyInline
 from astrade.core.clock import system_clock
 from astrade.core.errors import AstradeError
-from astrade.core.http import DressedRequest
 from astrade.core.money import ZERO, plain
-from trading.admin_forms import ProposalForm
+from trading.adjustments_admin import AdjustmentProposalAdmin
+from trading.admin_search import OfAccountAdmin, account_ids_of, told, uuid_of
 from trading.domain.limits import HaltScope
 from trading.halts_admin import ReasonForm, reason_in
 from trading.models import (
@@ -31,6 +26,7 @@ from trading.models import (
     Fill,
     FundingHour,
     FundingPayment,
+    Hold,
     JournalEntry,
     Liquidation,
     Order,
@@ -42,50 +38,10 @@ from trading.models import (
     RiskDay,
     TradingAccount,
     Transfer,
+    TwapPlan,
 )
-from trading.services.adjustments import approve_adjustment, reject_adjustment
+from trading.selectors import fills_of_order
 from trading.services.halts import HaltTarget, set_halt
-
-ACCOUNTS_MAX = 1000  # that one search looks into
-
-
-def account_ids_of(word: str) -> list[int]:
-    """Accounts by their id, or by their user's id or the beginning of the address; each by an index."""
-    ids = TradingAccount.objects.values_list("pk", flat=True)
-    found = list(ids.filter(named(word, prefix="user__"))[:ACCOUNTS_MAX])
-    return [*found, *ids.filter(uuid=uuid)] if (uuid := uuid_of(word)) else found
-
-
-class OfAccountAdmin(ReadOnlyAdmin):
-    """Rows of accounts, found by account, by user and by `identifiers`; of several words each narrows it down."""
-
-    identifiers: tuple[str, ...] = ()
-    search_fields = ("account",)
-    search_help_text = "Account id, user id, e-mail address (its beginning), or an id of what is looked for"
-    list_select_related: tuple[str, ...] = ("account__user", "market")
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Never a search within texts: that reads the whole table."""
-        for word in search_term.split():
-            queryset = queryset.filter(self._meant_by(word))
-        return queryset, False
-
-    def _meant_by(self, word: str) -> Q:
-        meant = Q(account_id__in=account_ids_of(word))
-        for name in self.identifiers:
-            value = uuid_of(word) if name.endswith("uuid") else word
-            meant |= Q(**{name: value}) if value else Q()
-        return meant
-
-
-def uuid_of(word: str) -> UUID | None:
-    """The UUID that a word is, if it is one."""
-    try:
-        return UUID(word)
-    except ValueError:
-        return None
 
 
 class CashBalanceInline(ReadOnlyInline):
@@ -139,6 +95,31 @@ class TradingAccountAdmin(ReadOnlyAdmin):
         return queryset, False
 
 
+class PlanInline(ReadOnlyInline):
+    model = TwapPlan
+    fields = (
+        "starts_at",
+        "duration_s",
+        "slices",
+        "next_slice",
+        "executed_slices",
+        "jitter",
+        "seed",
+        "reserve_price",
+        "paused_at",
+        "due_at",
+    )
+
+
+class ChildInline(ReadOnlyInline):
+    """A TWAP order's slices, or the take profit and stop loss that an order brought."""
+
+    model = Order
+    verbose_name_plural = "Orders it brought"
+    fields = ("number", "uuid", "created_at", "type", "quantity", "filled_quantity", "fee", "status", "reason")
+    ordering = ("id",)
+
+
 class TransitionInline(ReadOnlyInline):
     model = OrderTransition
     fields = ("at", "from_status", "to_status", "reason", "change")
@@ -168,13 +149,13 @@ class OrderAdmin(OfAccountAdmin):
     )
     list_filter = ("status", "type", "side", "source", "market__venue")
     identifiers = ("uuid", "client_order_id")
-    inlines = (TransitionInline, FillInline)
+    inlines = (PlanInline, TransitionInline, ChildInline, FillInline)
     readonly_fields = ("ledger", "events")
 
     @admin.display(description="Ledger entries of its fills")
     def ledger(self, order: Order) -> SafeString:
-        """What its fills moved."""
-        references = [f"fill:{uuid}" for uuid in order.fills.values_list("uuid", flat=True)]
+        """What its fills moved; a TWAP order's are its slices'."""
+        references = [f"fill:{fill.uuid}" for fill in fills_of_order(order)]
         postings = Posting.objects.filter(
             entry__account_id=order.account_id, entry__reference__in=references, ledger_account="cash"
         )
@@ -196,6 +177,21 @@ class OrderAdmin(OfAccountAdmin):
         told = Event.objects.filter(account_id=order.account_id, kind="order_update", data__id=str(order.uuid))
         rows = [(event.sequence, event.at, event.data["status"]) for event in told.order_by("sequence")[:50]]
         return format_html_join("", "<div>{} at {}: {}</div>", rows)
+
+
+@admin.register(TwapPlan)
+class TwapPlanAdmin(ReadOnlyAdmin):
+    list_display = (
+        "order",
+        "order__account",
+        "starts_at",
+        "slices",
+        "next_slice",
+        "executed_slices",
+        "paused_at",
+        "due_at",
+    )
+    list_select_related = ["order__account"]
 
 
 @admin.register(OrderRefusal)
@@ -343,6 +339,16 @@ class DepositAdmin(OfAccountAdmin):
     identifiers = ("uuid",)
 
 
+@admin.register(Hold)
+class HoldAdmin(OfAccountAdmin):
+    list_display = (
+        "held_at", "account__user", "account", "amount", "asset", "purpose", "reference", "state", "ended_at", "entry",
+    )  # fmt: skip
+    list_filter = ("state", "purpose")
+    list_select_related = ("account__user", "entry")
+    identifiers = ("uuid", "reference")
+
+
 @admin.register(EquitySnapshot)
 class EquitySnapshotAdmin(OfAccountAdmin):
     list_display = ("at", "account__user", "account", "balance", "equity", "flows")
@@ -355,79 +361,7 @@ class BalanceRootAdmin(ReadOnlyAdmin):
     exclude = ("salt",)
 
 
-@admin.register(AdjustmentProposal)
-class AdjustmentProposalAdmin(OfAccountAdmin):
-    """Corrections of the ledger: who proposes one here doesn't decide on it."""
-
-    list_display = (
-        "proposed_at", "account__user", "account", "amount", "reverses", "reason", "may_overdraw", "state",
-        "proposed_by", "decided_by", "entry",
-    )  # fmt: skip
-    list_filter = ("state",)
-    list_select_related = ("account__user", "reverses", "proposed_by", "decided_by", "entry")
-    identifiers = ("uuid", "reverses__uuid")
-    actions = ("approve", "reject")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Proposing is a right of its own."""
-        return bool(request.user.has_perm("trading.add_adjustmentproposal"))
-
-    def has_decide_permission(self, request: HttpRequest) -> bool:
-        """And so is deciding."""
-        return bool(request.user.has_perm("trading.change_adjustmentproposal"))
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """What a new proposal asks for."""
-        return ProposalForm if obj is None else super().get_form(request, obj, change, **kwargs)
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """The form's, or those of a proposal that was made."""
-        return list(ProposalForm.field_order) if obj is None else super().get_fields(request, obj)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """All of a proposal that was made."""
-        return [] if obj is None else super().get_readonly_fields(request, obj)
-
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """The form; what the service refuses is told on the list."""
-        try:
-            answer: HttpResponse = super().add_view(request, form_url, extra_context)
-        except AstradeError as exc:
-            self.message_user(request, told(exc), messages.ERROR)
-            return redirect("admin:trading_adjustmentproposal_changelist")
-        return answer
-
-    def save_model(self, request: HttpRequest, obj: AdjustmentProposal, form: Any, change: bool) -> None:
-        """Through the service."""
-        made = form.propose(staff_id=request.user.pk, ip=cast(DressedRequest, request).client_address)
-        obj.pk, obj.amount, obj.state = made.pk, made.amount, made.state
-
-    @admin.action(description="Approve and book", permissions=["decide"])
-    def approve(self, request: HttpRequest, queryset: QuerySet[AdjustmentProposal]) -> None:
-        """Each in a transaction of its own; what is refused is named."""
-        self._each(request, queryset, approve_adjustment, "approved")
-
-    @admin.action(description="Reject", permissions=["decide"])
-    def reject(self, request: HttpRequest, queryset: QuerySet[AdjustmentProposal]) -> None:
-        """Each in a transaction of its own; what is refused is named."""
-        self._each(request, queryset, reject_adjustment, "rejected")
-
-    def _each(self, request: HttpRequest, queryset: QuerySet[AdjustmentProposal], service: Any, done: str) -> None:
-        decided, ip = 0, cast(DressedRequest, request).client_address
-        for proposal in queryset.order_by("pk"):
-            try:
-                service(proposal.pk, staff_id=request.user.pk, ip=ip)
-                decided += 1
-            except AstradeError as exc:
-                self.message_user(request, f"{proposal}: {told(exc)}", messages.ERROR)
-        if decided:
-            self.message_user(request, f"{decided} {done}", messages.SUCCESS)
-
-
-def told(refusal: AstradeError) -> str:
-    """A refusal with its figures."""
-    figures = ", ".join(f"{name} {value}" for name, value in refusal.details.items())
-    return f"{refusal} ({figures})" if figures else str(refusal)
+admin.site.register(AdjustmentProposal, AdjustmentProposalAdmin)
 
 
 @admin.register(RiskDay)

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.forms import BooleanField, CharField, DecimalField, ModelForm, UUIDField
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
+from trading.domain.margin import Board
 from trading.models import AdjustmentProposal, JournalEntry, TradingAccount
 from trading.services.adjustments import propose_adjustment, propose_reversal
 
@@ -45,10 +46,11 @@ class ProposalForm(ModelForm):  # type: ignore[type-arg]
             self.add_error("account_id" if account else "entry_id", "There is none with this id.")
         return given
 
-    def propose(self, *, staff_id: int, ip: str | None) -> AdjustmentProposal:
+    def propose(self, *, staff_id: int, ip: str | None, board: Board) -> AdjustmentProposal:
         """Make the proposal; raises what the service refuses."""
         given = self.cleaned_data
-        said = {"staff_id": staff_id, "ip": ip, "reason": given["reason"], "may_overdraw": given["may_overdraw"]}
+        said = {name: given[name] for name in ("reason", "may_overdraw")} | {"staff_id": staff_id, "ip": ip}
+        said["board"] = board
         if given.get("entry"):
             return propose_reversal(entry_id=given["entry"], **said)
         return propose_adjustment(account_id=given["account"], amount=given["amount"], **said)

@@ -7,10 +7,11 @@ there are orders. What can't be booked for want of the database or of fresh pric
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, groupby, islice
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
@@ -21,12 +22,13 @@ from astrade.core.messages import MarketView, Quote
 from marketdata import live
 from trading.domain.matching import Reached
 from trading.domain.watching import Hit, both, order_of
-from trading.services.orders import fill_resting_order
+from trading.services.orders import fill_resting_order, fill_resting_orders
 from trading.services.triggers import trigger_order
 from trading.threads import with_connection
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 16  # orders that a thread books before it hears what else waits
+LOOK_AHEAD = 1000  # of what waits, for further orders of an account whose turn it is
 VIEW_KEPT_S = 0.25
 RETRY_AFTER_S = 1.0
 Reading = tuple[MarketView, Mapping[str, Quote]]
@@ -103,8 +105,8 @@ class Lane:
 
     async def book_next(self) -> bool:
         """Book the next few that wait; returns whether some of them have to be tried again later."""
-        chunk = [self.waiting.pop(uuid) for uuid in list(islice(self.waiting, AT_ONCE))]
-        self.booking = len(chunk)
+        chunk = self._next()
+        self.booking = sum(map(len, chunk))
         try:
             outcome = await asyncio.get_running_loop().run_in_executor(self._thread, self._book, chunk)
         finally:
@@ -122,22 +124,57 @@ class Lane:
         self._thread.submit(connections.close_all)
         self._thread.shutdown()
 
-    def _book(self, chunk: Sequence[Found]) -> Outcome:
+    def _next(self) -> list[list[Found]]:
+        """Take out what waits longest, and with it what else waits of the same account: what one booking can do, side
+        by side.
+        """
+        accounts: dict[int, list[Found]] = defaultdict(list)
+        for found in islice(self.waiting.values(), LOOK_AHEAD):
+            accounts[order_of(found.hit).account_id].append(found)
+        chosen = list(islice(chain.from_iterable(accounts.values()), AT_ONCE))
+        for found in chosen:
+            del self.waiting[found.uuid]
+        return [list(together) for _, together in groupby(chosen, key=_booking_of)]
+
+    def _book(self, chunk: Sequence[Sequence[Found]]) -> Outcome:
         outcome = Outcome()
-        for found in chunk:
-            try:
-                outcome.booked += with_connection(_book, found, *self._views.of(found))
-            except (MarketDataStale, OperationalError, InterfaceError) as exc:
-                logger.warning("matcher_waits", extra=_about(found) | {"error": type(exc).__name__})
-                outcome.again.append(found)
-            except (AstradeError, DatabaseError):
-                logger.exception("matcher_could_not_book", extra=_about(found))
+        for together in chunk:
+            self._book_together(together, outcome)
         return outcome
 
+    def _book_together(self, together: Sequence[Found], outcome: Outcome) -> None:
+        """One booking; where something is wrong with one of several, one each."""
+        first = together[0]
+        try:
+            outcome.booked += with_connection(_book, together, *self._views.of(max(together, key=_reached_at)))
+        except (MarketDataStale, OperationalError, InterfaceError) as exc:
+            logger.warning("matcher_waits", extra=_about(first) | {"error": type(exc).__name__})
+            outcome.again += together
+        except (AstradeError, DatabaseError, OverflowError):
+            if len(together) == 1:
+                logger.exception("matcher_could_not_book", extra=_about(first))
+                return
+            for found in together:
+                self._book_together([found], outcome)
 
-def _book(found: Found, view: MarketView, quotes: Mapping[str, Quote]) -> bool:
-    """Whether anything was booked."""
-    hit = found.hit
+
+def _booking_of(found: Found) -> tuple[int, str, UUID | None]:
+    """Finds next to each other that say the same go into one booking; a trigger always into its own."""
+    order = order_of(found.hit)
+    return order.account_id, found.symbol, None if isinstance(found.hit, Reached) else order.uuid
+
+
+def _reached_at(found: Found) -> float:
+    return found.at_s
+
+
+def _book(together: Sequence[Found], view: MarketView, quotes: Mapping[str, Quote]) -> int:
+    """How many of them were booked."""
+    hit = together[0].hit
+    if len(together) > 1:
+        reached = [found.hit for found in together if isinstance(found.hit, Reached)]
+        account_id = reached[0].order.account_id
+        return fill_resting_orders(account_id=account_id, reached=reached, book=view.book, quotes=quotes)
     if isinstance(hit, Reached):
         return fill_resting_order(
             account_id=hit.order.account_id,
@@ -153,7 +190,6 @@ def _book(found: Found, view: MarketView, quotes: Mapping[str, Quote]) -> bool:
         order_id=hit.order_id,
         view=view,
         quotes=quotes,
-        side=hit.side,
         admitted=(hit.trigger_price, hit.admitted_sequence),
     )
 

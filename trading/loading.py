@@ -18,7 +18,17 @@ import msgspec
 from astrade.core.errors import NotFound
 from trading.domain.lifecycle import LIVE, RESTING, Side
 from trading.domain.limits import Halt, RiskDay
-from trading.domain.state import AccountHead, AccountState, CashState, OpenOrders, OrderState, PositionState
+from trading.domain.slicing import TwapState
+from trading.domain.state import (
+    ORDER_COLUMNS,
+    AccountHead,
+    AccountState,
+    CashState,
+    HeldAmount,
+    OpenOrders,
+    OrderState,
+    PositionState,
+)
 from trading.models.base import ROW_IDS
 from trading.pipeline import Statement, run_together
 
@@ -49,30 +59,37 @@ class OrderRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrdersRef:
-    """Which of the account's live orders to load: all, or those of a market or side, those whose time is over, those
-    that rest within reach of a taker of the other side with this limit, and with them those of that side which rest at
-    it. At most `ORDERS_AT_ONCE`, oldest first.
+    """Which of the account's live orders to load: all, or those of these row ids, those of a market or side, those
+    whose time is over, those that rest, or those that rest within reach of a taker of the other side with this limit,
+    and with them those of that side which rest at it. At most `ORDERS_AT_ONCE`, oldest first.
     """
 
+    order_ids: tuple[int, ...] = ()
     market_id: int | None = None
     side: Side | None = None
     expired: bool = False
+    resting: bool = False
     within_reach: Decimal | None = None
 
     def condition_and_values(self, first: int) -> tuple[str, tuple[object, ...]]:
         """SQL with parameters from `$first` on, and their values."""
         parts, values = [f"status IN ({_LIVE})"], list[object]()
+        if self.order_ids:
+            values.append(f"{{{','.join(map(str, self.order_ids))}}}")
+            parts.append(f"id = ANY(${first}::bigint[])")
         if self.market_id is not None:
             values.append(self.market_id)
-            parts.append(f"market_id = ${first}")
+            parts.append(f"market_id = ${first + len(values) - 1}")
         if self.side is not None and self.within_reach is None:
             parts.append(f"side = '{self.side}'")
         if self.expired:
             parts.append("expires_at <= clock_timestamp()")
+        if self.resting or self.within_reach is not None:
+            parts.append(f"status IN ({_RESTING}) AND type <> 'twap'")
         if self.within_reach is not None:
             reached, limit = "<=" if self.side is Side.SELL else ">=", f"${first + len(values)}"
             in_the_way = f"price = {limit} OR (side = '{self.side}' AND price {reached} {limit})"
-            parts.append(f"status IN ({_RESTING}) AND ({in_the_way})")
+            parts.append(f"({in_the_way})")
             values.append(self.within_reach)
         return " AND ".join(parts), tuple(values)
 
@@ -93,6 +110,7 @@ class _Loaded(msgspec.Struct):
     positions: list[PositionState] | None
     open_orders: list[_Sums] | None
     leverage: dict[int, int] | None
+    holds: list[HeldAmount] | None
     cool_off_until: datetime | None
     halts: list[Halt] | None
     risk_day: RiskDay | None
@@ -109,8 +127,20 @@ ORDERS_AT_ONCE = 400  # ending one takes two rows of a booking's block
 _ACCOUNT_COLUMNS = ", ".join(f"a.{name}" for name in AccountHead.__slots__ if name != "user_state")
 _POSITION_COLUMNS = ", ".join(PositionState.__slots__)
 _RISK_DAY_COLUMNS = ", ".join(RiskDay.__slots__)
-_ORDER_COLUMNS = ", ".join(OrderState.__slots__)
-_BINDING = "NOT reduce_only AND price IS NOT NULL AND status <> 'untriggered'"  # as OpenOrders.add
+_TWAP_COLUMNS = ", ".join(TwapState.__slots__)
+_ORDER_COLUMNS = (
+    ", ".join(ORDER_COLUMNS)
+    + """,
+    CASE WHEN parent_id IS NOT NULL THEN
+      (SELECT p.uuid FROM trading_order p WHERE p.id = trading_order.parent_id) END AS parent_uuid,"""
+    + f"""
+    CASE WHEN type = 'twap' THEN (SELECT row_to_json(w) FROM (SELECT {_TWAP_COLUMNS} FROM trading_twapplan
+      WHERE order_id = trading_order.id) w) END AS twap"""
+)
+_MARGIN_PRICE = """CASE
+      WHEN reduce_only OR status = 'untriggered' OR (status = 'submitted' AND trigger_price IS NOT NULL) THEN NULL
+      WHEN type = 'twap' THEN (SELECT reserve_price FROM trading_twapplan w WHERE w.order_id = o.id)
+      ELSE coalesce(price, reserve_price) END"""  # as OrderState's
 _LOCK = f"""
 SELECT row_to_json(h)::text FROM (
   SELECT {_ACCOUNT_COLUMNS}, (SELECT u.state FROM accounts_user u WHERE u.id = a.user_id) AS user_state
@@ -127,13 +157,17 @@ SELECT json_build_object(
   'positions', (SELECT json_agg(p) FROM (SELECT {positions} FROM trading_position
                 WHERE account_id = (SELECT id FROM me) AND (quantity <> 0 OR market_id = ${market})) p),
   'open_orders', (SELECT json_agg(s) FROM (SELECT market_id, count(*) AS count,
-      coalesce(sum(quantity - filled_quantity) FILTER (WHERE side = 'buy' AND {binding}), 0) AS buy_quantity,
-      coalesce(sum((quantity - filled_quantity) * price) FILTER (WHERE side = 'buy' AND {binding}), 0) AS buy_notional,
-      coalesce(sum(quantity - filled_quantity) FILTER (WHERE side = 'sell' AND {binding}), 0) AS sell_quantity,
-      coalesce(sum((quantity - filled_quantity) * price) FILTER (WHERE side = 'sell' AND {binding}), 0) AS sell_notional
-      FROM trading_order WHERE account_id = (SELECT id FROM me) AND status IN ({live}) GROUP BY market_id) s),
+      coalesce(sum(remaining) FILTER (WHERE side = 'buy' AND margin_price IS NOT NULL), 0) AS buy_quantity,
+      coalesce(sum(remaining * margin_price) FILTER (WHERE side = 'buy'), 0) AS buy_notional,
+      coalesce(sum(remaining) FILTER (WHERE side = 'sell' AND margin_price IS NOT NULL), 0) AS sell_quantity,
+      coalesce(sum(remaining * margin_price) FILTER (WHERE side = 'sell'), 0) AS sell_notional
+      FROM (SELECT market_id, side, quantity - filled_quantity AS remaining, {margin_price} AS margin_price
+            FROM trading_order o WHERE account_id = (SELECT id FROM me) AND status IN ({live})) o
+      GROUP BY market_id) s),
   'leverage', (SELECT json_object_agg(market_id, leverage) FROM trading_marketsetting
                WHERE account_id = (SELECT id FROM me)),
+  'holds', (SELECT json_agg(h) FROM (SELECT id, reference, amount FROM trading_hold
+            WHERE account_id = (SELECT id FROM me) AND state = 'held' AND asset = (SELECT currency FROM me)) h),
   'cool_off_until', (SELECT cool_off_until FROM accounts_user WHERE id = (SELECT user_id FROM me)),
   'halts', (SELECT json_agg(h) FROM (SELECT scope, venue, reason, since, until FROM trading_tradinghalt
             WHERE ended_at IS NULL AND (market_id IS NULL OR market_id = ${market})
@@ -216,6 +250,7 @@ def _state(head: bytes, loaded: bytes | None) -> tuple[AccountState, datetime]:
         positions={position.market_id: position for position in found.positions or ()},
         open_orders={sums.market_id: _open_orders(sums) for sums in found.open_orders or ()},
         leverage=found.leverage or {},
+        holds=found.holds or [],
         cool_off_until=found.cool_off_until,
         halts=found.halts or [],
         risk_day=found.risk_day,
@@ -243,7 +278,7 @@ def _lock_text(where: str, lock: str) -> str:
 def _load_text(where: str, values: int, order_column: str | None, condition: str | None) -> str:
     named = {"live": _LIVE, "row_ids": ROW_IDS, "positions": _POSITION_COLUMNS, "market": values + 1}
     named["risk_day"] = _RISK_DAY_COLUMNS
-    named |= {"orders": _ORDER_COLUMNS, "binding": _BINDING}
+    named |= {"orders": _ORDER_COLUMNS, "margin_price": _MARGIN_PRICE}
     order = _ORDER.format(columns=_ORDER_COLUMNS, column=order_column, order=values + 2) if order_column else "NULL"
     chosen = _ORDERS.format(columns=_ORDER_COLUMNS, condition=condition, limit=ORDERS_AT_ONCE) if condition else "NULL"
     return _LOAD.format(where=where, order=order, chosen=chosen, **named)

@@ -17,6 +17,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 
@@ -39,6 +40,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 LEASE = "matcher"
 FOLLOW_EVERY_S = 0.2
+FOLLOW_REST_S = 0.05  # between two readings, whatever is hinted: in a storm one takes in what many bookings changed
 RECONNECT_AFTER_S = 1.0
 TICKS_AT_ONCE = 256  # of one market, that are worked through as one
 LOADED_AT_ONCE = 1000  # orders, before others get their turn
@@ -125,12 +127,21 @@ class Matcher:
                     await pubsub.subscribe(keys.TICKS)
                     async for message in pubsub.listen():
                         if message["type"] == "message":
-                            self.arrived(decode_tick(message["data"]))
+                            self._hear(message["data"])
                         elif message["type"] == "subscribe":  # again whenever the client has reconnected by itself
                             await self._catch_up()
             except redis_errors as exc:
                 logger.warning("matcher_lost_ticks", extra={"shard": self._shard, "error": type(exc).__name__})
                 await asyncio.sleep(RECONNECT_AFTER_S)
+
+    def _hear(self, raw: bytes) -> None:
+        """Take in a tick as it was published; one that nobody understands reaches nothing, and ends nothing."""
+        try:
+            tick = decode_tick(raw)
+        except msgspec.MsgspecError as exc:
+            logger.error("matcher_not_understood", extra={"shard": self._shard, "error": str(exc)})
+            return
+        self.arrived(tick)
 
     def arrived(self, tick: Tick) -> None:
         """Note a tick of the shard's markets. It is worked through as soon as no further one is at hand, together with
@@ -178,6 +189,7 @@ class Matcher:
                 await self._take_in(changed)
                 self._tell()
                 if not more:
+                    await asyncio.sleep(FOLLOW_REST_S)
                     await _within(hint.wait(), FOLLOW_EVERY_S)
                     hint.clear()
         finally:

@@ -18,58 +18,68 @@ from weakref import WeakKeyDictionary
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.transaction import atomic
+from django.db.transaction import TransactionManagementError, atomic
 from psycopg import pq
 from psycopg.errors import error_from_result
 
 Statement = tuple[str, Sequence[object]]
 _prepared: WeakKeyDictionary[psycopg.Connection[Any], dict[str, bytes]] = WeakKeyDictionary()
 _IDLE, _SYNC, _ABORTED = pq.TransactionStatus.IDLE, pq.ExecStatus.PIPELINE_SYNC, pq.ExecStatus.PIPELINE_ABORTED
+_FAILED = pq.TransactionStatus.INERROR
 _COMMIT, _ROLLBACK = ("COMMIT", ()), ("ROLLBACK", ())
 _DONE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
 @contextmanager
-def transaction() -> Iterator[None]:
+def transaction() -> Iterator[list[Statement]]:
     """`transaction.atomic()` for a block whose first statement goes through `run_together`, at a fifth of its Python.
 
-    Inside another atomic block it is one more, with its savepoint.
+    Yields the list of its last statements: they travel with COMMIT, which the server doesn't run where one of them
+    fails. Inside another atomic block it is one more, with its savepoint.
     """
-    wrapper = connections[DEFAULT_DB_ALIAS]
+    wrapper, last = connections[DEFAULT_DB_ALIAS], list[Statement]()
     wrapper.ensure_connection()
     if wrapper.in_atomic_block or not wrapper.get_autocommit():
         with atomic():
-            yield
+            yield last
+            if last:
+                run_together(*last)
         return
     wrapper.commit_on_exit, wrapper.needs_rollback, wrapper.in_atomic_block = True, False, True
     wrapper.autocommit = False  # as Django asks; psycopg stays out of it, BEGIN and COMMIT are sent here
     try:
-        yield
+        yield last
+        committed = not wrapper.needs_rollback
+        if committed and wrapper.connection.pgconn.transaction_status == _FAILED:  # COMMIT would say nothing of it
+            raise TransactionManagementError("A statement failed and its error was caught inside the transaction")
+        if committed and (last or not _is_idle(wrapper)):
+            run_together(*last, _COMMIT)
     except BaseException:
-        _end(wrapper, _ROLLBACK)
+        _end(wrapper)
         raise
-    _end(wrapper, _ROLLBACK if wrapper.needs_rollback else _COMMIT)
+    _end(wrapper, committed=committed)
 
 
-def _end(wrapper: BaseDatabaseWrapper, last: Statement) -> None:
-    """COMMIT or ROLLBACK, as the outermost `atomic` does it; a transaction whose end failed has no connection left."""
+def _is_idle(wrapper: BaseDatabaseWrapper) -> bool:
+    """Whether the server has no transaction open on this connection."""
+    return bool(wrapper.connection.pgconn.transaction_status == _IDLE)
+
+
+def _end(wrapper: BaseDatabaseWrapper, *, committed: bool = False) -> None:
+    """What the outermost `atomic` does at its end; a transaction that can't be rolled back has no connection left."""
     wrapper.in_atomic_block, wrapper.needs_rollback, wrapper.autocommit = False, False, True
     if wrapper.closed_in_transaction:  # the server has rolled back
         wrapper.connection, wrapper.run_on_commit = None, []
         return
-    try:
-        if wrapper.connection.pgconn.transaction_status != _IDLE:
-            _run(wrapper, (last,), begins=False)
-    except Error:
-        wrapper.run_on_commit = []
-        if wrapper.connection.pgconn.transaction_status != _IDLE:
-            wrapper.close()
-        if last is _COMMIT:
-            raise
-    if last is _COMMIT:
+    if committed:
         wrapper.run_and_clear_commit_hooks()
-    else:
-        wrapper.run_on_commit = []
+        return
+    wrapper.run_on_commit = []
+    if not _is_idle(wrapper):
+        try:
+            _run(wrapper, (_ROLLBACK,), begins=False)
+        except Error:
+            wrapper.close()
 
 
 def run_together(*statements: Statement) -> list[bytes | None]:

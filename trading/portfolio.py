@@ -9,10 +9,11 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 
+import msgspec
 from django.db import connection
 from django.db.models import QuerySet
 
-from astrade.core.clock import from_ms, to_ms
+from astrade.core.clock import from_ms, to_ms, to_us
 from astrade.core.money import ZERO
 from marketdata.timeframes import LENGTH_MS, open_time_ms
 from trading.domain.margin import Board
@@ -24,17 +25,23 @@ from trading.services.snapshots import snapshots_of
 
 INTERVALS = tuple(name for name, length in LENGTH_MS.items() if length >= LENGTH_MS["5m"])  # snapshots: every 5 minutes
 POINTS_MAX = 1000
+# Moments travel as microseconds and worths as one JSON document: a thousand rows cost Python a fifth of what a cursor's
+# values do.
 _WORTHS = """
-SELECT m.moment, s.at, s.balance, s.equity, s.flows, s.unit_value
-FROM unnest(%(moments)s::timestamptz[]) AS m(moment)
+SELECT json_agg(json_build_array(m.number - 1, json_build_object('at', s.at, 'balance', s.balance, 'equity', s.equity,
+                                                                 'flows', s.flows, 'unit_value', s.unit_value)))::text
+FROM unnest(%(moments)s::bigint[]) WITH ORDINALITY AS m(at_us, number)
 JOIN LATERAL (SELECT at, balance, equity, flows, unit_value FROM trading_equitysnapshot
-              WHERE account_id = %(account)s AND at <= m.moment ORDER BY at DESC LIMIT 1) s ON true
+              WHERE account_id = %(account)s AND at <= timestamptz 'epoch' + m.at_us * interval '1 microsecond'
+              ORDER BY at DESC LIMIT 1) s ON true
 """
+_decoder = msgspec.json.Decoder(list[tuple[int, Worth]])
+# OFFSET 0 keeps the planner from reckoning each result once for every figure made of it.
 _TRADES = """
 SELECT count(*), count(*) FILTER (WHERE result > 0), coalesce(sum(result) FILTER (WHERE result > 0), 0),
        coalesce(-sum(result) FILTER (WHERE result < 0), 0), min(result) FILTER (WHERE result < 0)
 FROM (SELECT realized_pnl - fees + funding AS result FROM trading_closedposition
-      WHERE account_id = %(account)s AND number >= %(first)s AND number < %(end)s) closed
+      WHERE account_id = %(account)s AND number >= %(first)s AND number < %(end)s OFFSET 0) closed
 """
 
 
@@ -75,11 +82,10 @@ def curve_of(account: TradingAccount, moments: Sequence[datetime], *, live_board
 
 def _worths(account_id: int, moments: Sequence[datetime]) -> dict[datetime, Worth]:
     with connection.cursor() as cursor:
-        cursor.execute(_WORTHS, {"account": account_id, "moments": list(moments)})
-        return {
-            moment: Worth(at=at, balance=balance, equity=equity, flows=flows, unit_value=unit_value)
-            for moment, at, balance, equity, flows, unit_value in cursor.fetchall()
-        }
+        named = f"{{{','.join(str(to_us(moment)) for moment in moments)}}}"
+        cursor.execute(_WORTHS, {"account": account_id, "moments": named})
+        (found,) = cursor.fetchone() or (None,)
+    return {} if found is None else {moments[number]: worth for number, worth in _decoder.decode(found)}
 
 
 def _worth(snapshot: EquitySnapshot) -> Worth:

@@ -19,7 +19,7 @@ from trading.domain.ticks import Span
 from trading.domain.triggers import Untriggered, triggers_upwards
 from trading.domain.watching import Waiting
 from trading.models import Order, TradingAccount
-from trading.readers import Cursor, events_behind
+from trading.readers import Cursor, subjects_behind
 
 PAGE = 1000
 ORDER_UPDATE = "order_update"
@@ -74,7 +74,6 @@ class OrderRow(NamedTuple):
             trigger_by=trigger_by,
             admitted_sequence=self.admitted_sequence,
             admitted_at=self.admitted_at,
-            side=Side(self.side),
         )
 
 
@@ -95,12 +94,12 @@ def waiting_orders(*, shard: int = 0, shards: int = 1) -> list[OrderRow]:
 
 def changed_orders(cursor: Cursor) -> tuple[list[OrderRow], Cursor, bool]:
     """Orders that events after `cursor` tell of, as they are now, the cursor behind them, and whether more wait."""
-    events = events_behind(cursor, limit=PAGE)
+    events = subjects_behind(cursor, limit=PAGE)
     if not events:
         return [], cursor, False
-    uuids = {event.data["id"] for event in events if event.kind == ORDER_UPDATE}
+    uuids = {event.subject for event in events if event.kind == ORDER_UPDATE and event.subject}
     orders = _rows(Order.objects.filter(uuid__in=uuids)) if uuids else []
-    return orders, Cursor(xid=events[-1].xid, row_id=events[-1].pk), len(events) == PAGE
+    return orders, events[-1].cursor, len(events) == PAGE
 
 
 def past_seconds(symbol: str, since: datetime) -> list[ConflatedTick]:

@@ -1,21 +1,26 @@
 """Reads of trading: who owns what, and the rows that lists and sockets show."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db.models import QuerySet
+from django.db.models import CharField, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models.functions import Cast, Coalesce, Concat
 
 from accounts.models import UserState
 from astrade.core.errors import NotFound
+from astrade.core.money import ZERO
 from astrade.core.permissions import Caller
 from trading.domain.bodies import event_frame
-from trading.domain.lifecycle import LIVE, LedgerAccount
+from trading.domain.lifecycle import LIVE, LedgerAccount, OrderSource, OrderType
 from trading.loading import AccountRef, OrderRef
-from trading.models import Event, Fill, JournalEntry, Order, Position, Posting, TradingAccount
+from trading.models import Deposit, Event, Fill, JournalEntry, Order, Position, Posting, TradingAccount, Transfer
 
 FRAMES_MAX = 1000
+OPENING = "faucet:"  # before the account's id: the reference of the entry with its starting balance
 
 
 def account_ref(caller: Caller, account_uuid: UUID | None = None) -> AccountRef:
@@ -95,6 +100,30 @@ def accounts_to_clear() -> list[int]:
     return list(orders.order_by("account_id").values_list("account_id", flat=True).distinct())
 
 
+def opening_reference(account: TradingAccount) -> str:
+    """The reference of the entry with an account's starting balance."""
+    return f"{OPENING}{account.uuid}"
+
+
+def as_opened(accounts: QuerySet[TradingAccount]) -> QuerySet[TradingAccount]:
+    """The accounts with `initial_balance`, what each was opened with."""
+    opening = Posting.objects.filter(
+        entry__account=OuterRef("pk"),
+        entry__number=1,
+        entry__reference=Concat(Value(OPENING), Cast(OuterRef("uuid"), CharField())),
+        ledger_account=LedgerAccount.CASH,
+    )
+    return accounts.annotate(initial_balance=Coalesce(Subquery(opening.values("amount")[:1]), ZERO))
+
+
+def account_as_opened(account: AccountRef) -> TradingAccount:
+    """The row of a referenced account with its `initial_balance`; raises NotFound."""
+    found = as_opened(_referenced(account)).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
 def events_after(account_id: int, *, after: int, limit: int) -> list[dict[str, Any]]:
     """Frames of an account's events with a sequence above `after`, oldest first."""
     columns = ("kind", "sequence", "schema", "at", "data")
@@ -108,8 +137,23 @@ def event_frames(account_id: int, *, after: int, limit: int = FRAMES_MAX) -> lis
 
 
 def orders_of(account_id: int) -> QuerySet[Order]:
-    """All orders of an account with their market."""
-    return Order.objects.filter(account_id=account_id).select_related("market")
+    """All orders of an account with their market, parent and plan."""
+    return Order.objects.filter(account_id=account_id).select_related("market", "parent", "plan")
+
+
+def slices_of(order: Order) -> list[Order]:
+    """A TWAP order's slices, oldest first; none of another order."""
+    if order.type != OrderType.TWAP:
+        return []
+    return list(order.children.filter(source=OrderSource.TWAP).order_by("id"))
+
+
+def fills_of_order(order: Order) -> QuerySet[Fill]:
+    """An order's fills, oldest first; a TWAP order's are those of its slices."""
+    owned = Q(order=order)
+    if order.type == OrderType.TWAP:
+        owned = Q(order__parent=order, order__source=OrderSource.TWAP)
+    return Fill.objects.filter(owned).select_related("order").order_by("id")
 
 
 def order_by_ref(account: AccountRef, order: OrderRef) -> Order:
@@ -145,3 +189,21 @@ def cash_postings(entries: Sequence[JournalEntry]) -> dict[int, Posting]:
     """The cash line of each entry by entry id, in one query."""
     found = Posting.objects.filter(entry__in=entries, ledger_account=LedgerAccount.CASH)
     return {posting.entry_id: posting for posting in found}
+
+
+def transfers_of(account_ids: Sequence[int]) -> QuerySet[Transfer]:
+    """Transfers with one of the accounts at either end, with both."""
+    either = Q(from_account_id__in=account_ids) | Q(to_account_id__in=account_ids)
+    return Transfer.objects.filter(either).select_related("from_account", "to_account")
+
+
+def deposits_of(account_ids: Sequence[int]) -> QuerySet[Deposit]:
+    """Deposits on the accounts, each with its account."""
+    return Deposit.objects.filter(account_id__in=account_ids).select_related("account")
+
+
+def faucet_granted(user_id: int, *, since: datetime) -> Decimal:
+    """What a user got from the faucet since then, over all their accounts."""
+    found = Deposit.objects.filter(account__user_id=user_id, source=Deposit.Source.FAUCET, at__gte=since)
+    total: Decimal | None = found.aggregate(total=Sum("amount"))["total"]
+    return ZERO if total is None else total

@@ -1,7 +1,9 @@
-"""The timekeeper: does what becomes due by the clock alone (`trading.services.due`). Runs in `streams`.
+"""The timekeepers: they do what becomes due by the clock alone. They run in `streams`.
 
-It keeps nothing in memory: what is due is asked of the database twice a second, so what became due while nobody ran is
-done at once by whoever comes next. It works under a lease; two of them by mistake do nothing twice.
+One does what `trading.services.due` names; one lets orders with simulated latency arrive (`trading.services.arrivals`),
+and looks more often for it. A timekeeper keeps nothing in memory: what is due is asked of the database at each look, so
+what became due while nobody ran is done at once by whoever comes next. It works under a lease; two of one kind by
+mistake do nothing twice.
 """
 
 import asyncio
@@ -16,23 +18,27 @@ from prometheus_client import Counter
 
 from astrade.core.leases import hold
 from astrade.core.runners import Runner
+from trading.services.arrivals import arrivals
 from trading.services.due import Due, due_work
 from trading.threads import with_connection
 
 T = TypeVar("T")
 LEASE = "timekeeper"
 LOOK_EVERY_S = 0.5
+ARRIVALS = "arrivals"
+ARRIVALS_EVERY_S = 0.05
 RECONNECT_AFTER_S = 1.0
 DONE = Counter("astrade_timekeeper_done", "Accounts on which something due was done", ["work"])
 logger = logging.getLogger(__name__)
 
 
 class Timekeeper:
-    """One timekeeper over all accounts."""
+    """A timekeeper over all accounts; `name` is its lease."""
 
-    name = "timekeeper"
-
-    def __init__(self) -> None:
+    def __init__(
+        self, name: str = LEASE, *, work: Callable[[], list[Due]] = due_work, look_every_s: float = LOOK_EVERY_S
+    ) -> None:
+        self.name, self._work, self._look_every_s = name, work, look_every_s
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=self.name)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -40,7 +46,7 @@ class Timekeeper:
         try:
             while not stop.is_set():
                 try:
-                    await hold(LEASE, self._keep, stop=stop)
+                    await hold(self.name, self._keep, stop=stop)
                 except (DatabaseError, InterfaceError):
                     logger.warning("timekeeper_lost_database", exc_info=True)
                     await asyncio.sleep(RECONNECT_AFTER_S)
@@ -50,11 +56,11 @@ class Timekeeper:
 
     async def _keep(self, token: int, end: asyncio.Event) -> None:
         while not end.is_set():
-            for due in await self._in_worker(due_work):
+            for due in await self._in_worker(self._work):
                 if end.is_set():
                     return
                 await self._in_worker(partial(_do, due))
-            await _wait(end, LOOK_EVERY_S)
+            await _wait(end, self._look_every_s)
 
     async def _in_worker(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, with_connection, call)
@@ -77,4 +83,4 @@ async def _wait(end: asyncio.Event, seconds: float) -> None:
 
 def timekeeper_runners() -> list[Runner]:
     """What `manage.py streams` runs of trading's clock."""
-    return [Timekeeper()]
+    return [Timekeeper(), Timekeeper(ARRIVALS, work=arrivals, look_every_s=ARRIVALS_EVERY_S)]

@@ -20,7 +20,7 @@ POSITION_FIGURES = ("id", "symbol", "mark_price", "unrealized_pnl", "pnl_percent
 
 
 def account_body(row: TradingAccount, state: AccountState, board: Board, *, now: datetime) -> Body:
-    """A trading account with its money, and its owner's limits as they stand at `now`."""
+    """A trading account (of `selectors.as_opened`) with its money, and its owner's limits as they stand at `now`."""
     own = {name: own_limit(row, name).at(now) for name in OWN_LIMITS}
     money = balance_body(summarise(state, board), asset=state.cash.asset)
     return {
@@ -33,6 +33,8 @@ def account_body(row: TradingAccount, state: AccountState, board: Board, *, now:
         "state": row.state,
         "currency": row.currency,
         "simulator": row.simulator,
+        "simulated_latency_ms": row.simulated_latency_ms,
+        "initial_balance": plain(row.initial_balance),  # type: ignore[attr-defined]
         "max_leverage": row.max_leverage,
         **{name: text_of(limit.value) for name, limit in own.items()},
         "pending_limits": [

@@ -12,8 +12,9 @@ from typing import Any
 import orjson
 
 from trading.domain.batch import Batch
-from trading.domain.state import OrderState, PositionState
-from trading.pipeline import run_together
+from trading.domain.slicing import TwapState
+from trading.domain.state import ORDER_COLUMNS, OrderState, PositionState
+from trading.pipeline import Statement
 
 _INSERTED: Mapping[str, tuple[str, str]] = {
     "transition": ("trading_ordertransition", "id, order_id, from_status, to_status, reason, change, at"),
@@ -37,7 +38,12 @@ _INSERTED: Mapping[str, tuple[str, str]] = {
         "id, uuid, account_id, position_id, market_id, position_uuid, hour, quantity, mark, rate, amount, at",
     ),
     "entry": ("trading_journalentry", "id, uuid, account_id, number, kind, reference, at, previous_hash, hash"),
+    "hold": ("trading_hold", "id, uuid, account_id, asset, amount, purpose, reference, state, held_at"),
     "posting": ("trading_posting", "id, entry_id, line, ledger_account, asset, amount, running_balance"),
+    "refusal": (
+        "trading_orderrefusal",
+        "account_id, market_id, client_order_id, code, message, request, figures",
+    ),
     "event": ("trading_event", "id, account_id, sequence, kind, schema, data, at"),
 }
 _MUTABLE_ORDER = (
@@ -72,13 +78,18 @@ def _assignments(columns: Iterable[str], source: str) -> str:
     return ", ".join(f"{column} = {source}.{column}" for column in columns)
 
 
-_ORDER_COLUMNS = ", ".join(("account_id", *OrderState.__slots__))
+_ORDER_COLUMNS = ", ".join(("account_id", *ORDER_COLUMNS))
+_MUTABLE_TWAP = ("starts_at", "next_slice", "executed_slices", "paused_at", "due_at")
+_TWAP_COLUMNS = ", ".join(("order_id", *TwapState.__slots__, "due_at"))
 _POSITION_COLUMNS = ", ".join(("account_id", *PositionState.__slots__))
 _MUTABLE_POSITION = tuple(name for name in PositionState.__slots__ if name not in _FIXED_POSITION)
 _UPSERTED: Mapping[str, str] = {
     "order": f"""orders AS (INSERT INTO trading_order ({_ORDER_COLUMNS}) SELECT {_ORDER_COLUMNS}
         FROM doc, jsonb_populate_recordset(NULL::trading_order, doc.d->'order')
         ON CONFLICT (id) DO UPDATE SET {_assignments(_MUTABLE_ORDER, "excluded")})""",
+    "twap": f"""twap AS (INSERT INTO trading_twapplan ({_TWAP_COLUMNS}) SELECT {_TWAP_COLUMNS}
+        FROM doc, jsonb_populate_recordset(NULL::trading_twapplan, doc.d->'twap')
+        ON CONFLICT (order_id) DO UPDATE SET {_assignments(_MUTABLE_TWAP, "excluded")})""",
     "position": f"""positions AS (INSERT INTO trading_position ({_POSITION_COLUMNS}) SELECT {_POSITION_COLUMNS}
         FROM doc, jsonb_populate_recordset(NULL::trading_position, doc.d->'position')
         ON CONFLICT (id) DO UPDATE SET {_assignments(_MUTABLE_POSITION, "excluded")})""",
@@ -89,6 +100,8 @@ _UPSERTED: Mapping[str, str] = {
     "late_funding": """late_funding AS (UPDATE trading_closedposition c SET funding = c.funding + n.funding
         FROM doc, jsonb_populate_recordset(NULL::trading_closedposition, doc.d->'late_funding') n
         WHERE c.id = n.id)""",
+    "hold_end": """hold_end AS (UPDATE trading_hold h SET state = n.state, ended_at = n.ended_at, entry_id = n.entry_id
+        FROM doc, jsonb_populate_recordset(NULL::trading_hold, doc.d->'hold_end') n WHERE h.id = n.id)""",
     "cash": """cash AS (UPDATE trading_cashbalance c SET balance = (doc.d->'cash'->>'balance')::numeric
         FROM doc WHERE c.id = (doc.d->'cash'->>'id')::bigint)""",
 }
@@ -98,11 +111,11 @@ _ACCOUNT = f"""UPDATE trading_tradingaccount a SET {_assignments(_COUNTERS, "n")
     WHERE a.id = n.id RETURNING a.id"""
 
 
-def write(batch: Batch) -> None:
-    """Write the batch: one statement. Raises Django's IntegrityError if a constraint or trigger objects."""
+def statement_of(batch: Batch) -> Statement:
+    """The one statement that writes the batch; run, it raises IntegrityError if a constraint or trigger objects."""
     document = document_of(batch)
-    text = statement(tuple(key for key in document if key != "account"))
-    run_together((text, [orjson.dumps(document, default=_text)]))
+    text = _text_of(tuple(key for key in document if key != "account"))
+    return text, [orjson.dumps(document, default=_text)]
 
 
 def document_of(batch: Batch) -> dict[str, Any]:
@@ -111,7 +124,9 @@ def document_of(batch: Batch) -> dict[str, Any]:
     rows: dict[str, Any] = {"account": {name: getattr(account, name) for name in ("id", *_COUNTERS)}}
     owner = {"account_id": account.id}
     if batch.orders:
-        rows["order"] = [_row(order, OrderState.__slots__) | owner for order in batch.orders.values()]
+        rows["order"] = [_row(order, ORDER_COLUMNS) | owner for order in batch.orders.values()]
+        plans = [_plan_row(order, order.twap) for order in batch.orders.values() if order.twap is not None]
+        rows |= {"twap": plans} if plans else {}
     if batch.positions:
         rows["position"] = [_row(position, PositionState.__slots__) | owner for position in batch.positions.values()]
     if batch.leverage:
@@ -120,16 +135,23 @@ def document_of(batch: Batch) -> dict[str, Any]:
         ]
     if batch.late_funding:
         rows["late_funding"] = batch.late_funding
+    if batch.ended_holds:
+        rows["hold_end"] = batch.ended_holds
     if batch.cash_changed:
         rows["cash"] = {"id": account.cash.id, "balance": account.cash.balance}
     return rows | {key: batch.inserts[key] for key in _INSERTED if key in batch.inserts}
 
 
 @lru_cache
-def statement(keys: tuple[str, ...]) -> str:
+def _text_of(keys: tuple[str, ...]) -> str:
     """The statement that writes a document with these keys beside `account`."""
     parts = [_UPSERTED[key] if key in _UPSERTED else _insert(key) for key in keys]
     return "WITH doc AS MATERIALIZED (SELECT $1::jsonb AS d),\n" + ",\n".join(parts) + "\n" + _ACCOUNT
+
+
+def _plan_row(order: OrderState, plan: TwapState) -> dict[str, Any]:
+    """Whatever ends or pauses an order leaves it nothing to do: when it is due follows from what it is."""
+    return _row(plan, TwapState.__slots__) | {"order_id": order.id, "due_at": order.due_at}
 
 
 def _row(source: object, names: Iterable[str]) -> dict[str, Any]:

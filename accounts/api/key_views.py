@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from accounts import selectors, services
 from accounts.api import serializers as shapes
-from astrade.core.api.pagination import PageQuery
+from astrade.core.api.pagination import PageQuery, page_by_time
 from astrade.core.api.views import ApiView, bodies, body, ok, shape
 from astrade.core.clock import system_clock
 from astrade.core.permissions import IsSession, caller_of
@@ -23,10 +23,9 @@ class SessionsView(ApiView):
     def get(self, request: Request) -> Response:
         """The user's live sessions, newest first."""
         caller = caller_of(request)
-        query = shape(PageQuery, request.query_params.dict())
         families = selectors.marked(selectors.sessions_of(caller.user_id, now=system_clock()), current=caller.family_id)
-        page, cursor = selectors.newest(families, cursor=query.get("cursor"), limit=query["limit"])
-        return ok(bodies(shapes.SessionSerializer, page), pagination={"cursor": cursor, "count": len(page)})
+        rows, pagination = page_by_time(families, request, key="created_at")
+        return ok(bodies(shapes.SessionSerializer, rows), pagination=pagination)
 
 
 class SessionView(ApiView):
@@ -49,10 +48,8 @@ class ApiKeysView(ApiView):
     @extend_schema(operation_id="list_api_keys", parameters=[PageQuery], responses=shapes.ApiKeySerializer(many=True))
     def get(self, request: Request) -> Response:
         """The user's keys, newest first, without their secrets."""
-        query = shape(PageQuery, request.query_params.dict())
-        keys = selectors.api_keys_of(caller_of(request).user_id)
-        page, cursor = selectors.newest(keys, cursor=query.get("cursor"), limit=query["limit"])
-        return ok(bodies(shapes.ApiKeySerializer, page), pagination={"cursor": cursor, "count": len(page)})
+        rows, pagination = page_by_time(selectors.api_keys_of(caller_of(request).user_id), request, key="created_at")
+        return ok(bodies(shapes.ApiKeySerializer, rows), pagination=pagination)
 
     @extend_schema(
         operation_id="create_api_key",

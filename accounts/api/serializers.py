@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from accounts.models import Tier, UserState
 from accounts.passwords import LENGTH_MAX
-from astrade.core.api.fields import Amount, Millis, Text
+from astrade.core.api.fields import Amount, Choice, Millis, Text
 
 EMAIL_LENGTH_MAX = 254
 NETWORKS_MAX = 50
@@ -171,7 +171,7 @@ class CreateApiKeySerializer(serializers.Serializer[Any]):
     """A key to be made; `account` is a trading account's id, the allow-list holds addresses or networks."""
 
     name = Text(max_length=64)
-    scopes = serializers.ListField(child=serializers.ChoiceField(choices=SCOPES), min_length=1, max_length=len(SCOPES))
+    scopes = serializers.ListField(child=Choice(choices=SCOPES), min_length=1, max_length=len(SCOPES))
     account = serializers.UUIDField(required=False, allow_null=True)
     ip_allow_list = serializers.ListField(child=NetworkField(max_length=43), required=False, max_length=NETWORKS_MAX)
     expires_at = Millis(required=False, allow_null=True)

@@ -1,6 +1,7 @@
 """Exact arithmetic: every rounding of money has a name, a direction and a reason, and lives here."""
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 
 SCALE = 18  # decimals of every amount column
 ASSET_SCALE = 6  # decimals at which cash is booked: USD and USDT, as Extended's collateral (extended-api.md, "Asset")
@@ -35,7 +36,12 @@ def floor_cash(value: Decimal) -> Decimal:
 
 def round_display(value: Decimal, *, scale: int) -> Decimal:
     """Half-even at `scale` decimals; for derived figures that are shown and never booked."""
-    return value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_EVEN)
+    return value.quantize(_unit(scale), ROUND_HALF_EVEN)
+
+
+@lru_cache
+def _unit(scale: int) -> Decimal:
+    return Decimal(1).scaleb(-scale)
 
 
 def plain(value: Decimal) -> str:

@@ -152,6 +152,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "HealthState": ["ok", "degraded", "unavailable"],
         "LiveState": ["ok"],
         "OrderSide": ["buy", "sell"],
+        "OrderSource": ["app", "api_key", "bot", "one_tap", "admin", "liquidation", "external", "twap"],
         "OrderStatus": [
             "new",
             "submitted",

@@ -37,6 +37,7 @@ from trading.tasks import sweep_events
 from trading.tests.conftest import ASKS, BIDS, forget_prices, make_market
 from trading.tests.everything import add_margin_rows, move_money
 from trading.tests.factories import open_account, place, ref
+from trading.tests.twaps import place_twap
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WITHIN_S = 60.0
@@ -63,6 +64,7 @@ def rows(transactional_db: None) -> Iterator[None]:
     ApiKeyFactory.create(user=account.user)
     for side, changes in ((Side.BUY, {}), (Side.SELL, {}), (Side.BUY, {}), (Side.BUY, {"price": "95"})):
         place(account, side=side, **changes)
+    place_twap(account)
     with pytest.raises(AstradeError):
         place(account, "0.0001")
     take_snapshots(system_clock())
@@ -73,6 +75,7 @@ def rows(transactional_db: None) -> Iterator[None]:
     open_risk_day(account.pk, user_id=account.user_id, now=system_clock())
     proposer: User = UserFactory.create(is_staff=True)
     propose_adjustment(account_id=account.pk, staff_id=proposer.pk, amount=Decimal(5), reason="an outage")
+    propose_adjustment(account_id=account.pk, staff_id=proposer.pk, amount=Decimal(-5), reason="paid twice")
     list(make_roots(until=system_clock() + DAY))
     play(account.user)
     CandleFactory.create(), FundingRateFactory.create()

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from astrade.core.api.fields import Millis
+from astrade.core.api.fields import Choice, Millis
 from astrade.core.api.pagination import PageQuery
 
 PERIODS = ["all"]
@@ -70,8 +70,8 @@ class PlanetSerializer(serializers.Serializer[Any]):
 class BoardQuery(PageQuery):
     """Which leaderboard, and which page of it."""
 
-    period = serializers.ChoiceField(choices=PERIODS, default="all")
-    metric = serializers.ChoiceField(choices=METRICS, default="xp")
+    period = Choice(choices=PERIODS, default="all")
+    metric = Choice(choices=METRICS, default="xp")
 
 
 class BoardRowSerializer(serializers.Serializer[Any]):

@@ -69,7 +69,9 @@ def test_four_orders_are_not_enough() -> None:
     assert MissionProgress.objects.get(mission__slug="crypto_prime_basic_trading").count == 4
 
 
-@pytest.mark.parametrize("changed", [{"type": "limit"}, {"status": "cancelled"}, {"source": "liquidation"}])
+@pytest.mark.parametrize(
+    "changed", [{"type": "limit"}, {"status": "cancelled"}, {"source": "liquidation"}, {"source": "twap"}]
+)
 def test_other_orders_do_not_count(changed: dict[str, str]) -> None:
     OrderEventFactory.create(data=order_data(**changed))
 

@@ -17,6 +17,7 @@ from trading.domain.state import OrderRequest
 from trading.loading import AccountRef
 from trading.services.accounts import open_practice_account
 from trading.services.orders import place_order
+from trading.tests.twaps import look, place_twap
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("catalogue")]
 WITHIN_S = 30.0  # other work on the same server may hold events back for a while
@@ -67,3 +68,22 @@ def test_one_market_order_is_the_first_trade_and_one_of_five(symbol: str) -> Non
     counts = MissionProgress.objects.filter(user=user).values_list("mission__slug", "count")
     assert standing.total_xp == 20
     assert dict(counts) == {"first_trade": 1, "crypto_prime_basic_trading": 1}
+
+
+def test_the_slices_of_a_twap_order_are_no_market_orders(symbol: str) -> None:
+    """Its fills are fills; none of its five slices is one of the five market orders, the one placed after it is."""
+    user = UserFactory.create()
+    account = open_practice_account(user_id=user.pk)
+    publish(symbol, bids=(("49999", "5"),), asks=(("50001", "5"),))
+    place_twap(account, "0.005", symbol=symbol, slices=5)
+    for _ in range(5):
+        look(account, after=12)
+    order(user.pk, symbol, side=Side.SELL)
+
+    play_until(user.pk, xp=20)
+    give_up_at = time.monotonic() + WITHIN_S
+    while not MissionProgress.objects.filter(mission__slug="crypto_prime_basic_trading").exists():
+        assert time.monotonic() < give_up_at
+        process_all(batches_max=10)
+
+    assert MissionProgress.objects.get(mission__slug="crypto_prime_basic_trading").count == 1

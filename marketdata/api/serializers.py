@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from astrade.core.api.fields import Amount, Millis, Text
+from astrade.core.api.fields import Amount, Choice, Millis, Text
 from astrade.core.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from marketdata.feeds.depth import LEVELS
 from marketdata.models import MarketStatus, MarketType, PriceKind, Venue
@@ -18,9 +18,9 @@ class MarketsQuery(serializers.Serializer[Any]):
     """Filters of the list of markets."""
 
     symbol = Text(required=False, max_length=64, help_text="Symbol, alias or id of one market")
-    type = serializers.ChoiceField(MarketType.choices, required=False)
-    status = serializers.ChoiceField(MarketStatus.choices, required=False)
-    venue = serializers.ChoiceField(Venue.choices, required=False)
+    type = Choice(MarketType.choices, required=False)
+    status = Choice(MarketStatus.choices, required=False)
+    venue = Choice(Venue.choices, required=False)
 
 
 class BookQuery(serializers.Serializer[Any]):
@@ -47,7 +47,7 @@ class RangeQuery(serializers.Serializer[Any]):
 
 class CandlesQuery(RangeQuery):
     timeframe = serializers.ChoiceField([(name, name) for name in TIMEFRAMES], default=BASE)
-    type = serializers.ChoiceField(PriceKind.choices, default=PriceKind.TRADES)
+    type = Choice(PriceKind.choices, default=PriceKind.TRADES)
     limit = serializers.IntegerField(default=CANDLES_DEFAULT, min_value=1, max_value=MAX_LIMIT)
 
 

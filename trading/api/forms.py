@@ -1,18 +1,24 @@
 """Shapes of what clients send. Whether it is allowed is for the services."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from astrade.core.api.fields import Amount, Millis, Text
-from trading.domain.lifecycle import OrderType, Side, TimeInForce, TriggerBy
+from astrade.core.api.fields import Amount, Choice, Millis, Text
+from astrade.core.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from astrade.core.money import ZERO, is_multiple
+from trading.domain.lifecycle import OrderStatus, OrderType, Side, TimeInForce, TriggerBy
+from trading.domain.slicing import DURATION_S_MAX, DURATION_S_MIN, JITTER_MAX, JITTER_SCALE, SLICES_MAX, SLICES_MIN
 from trading.models import TradingAccount
-from trading.models.account import MAX_LEVERAGE
+from trading.models.account import MAX_LATENCY_MS, MAX_LEVERAGE
 from trading.portfolio import INTERVALS
 
 REQUIRED = serializers.ErrorDetail("This field is required.", code="required")
+SYMBOL_ALIASES: Mapping[str, str] = {"instrument_id": "symbol", "market": "symbol"}
+PENDING = "pending"  # the requirement documents' word for `new` and `submitted`
 
 
 class Form(serializers.Serializer[Any]):
@@ -63,24 +69,29 @@ class FlatForm(Form):
         return {name: field.default for name, field in self.fields.items() if field.default is not serializers.empty}
 
 
-class ChoiceText(serializers.ChoiceField):
-    """A choice whose value is an enumeration member; spelled in any case."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """The enumeration member."""
-        if isinstance(data, str):
-            data = next((choice for choice in self.choices if choice.lower() == data.lower()), data)
-        return super().to_internal_value(data)
+def _choice(enum: Any, **kwargs: Any) -> Choice:
+    return Choice(choices=[(value.value, value.value) for value in enum], **kwargs)
 
 
-def _choice(enum: Any, **kwargs: Any) -> ChoiceText:
-    return ChoiceText(choices=[(value.value, value.value) for value in enum], **kwargs)
+class TwapForm(Form):
+    duration_s = serializers.IntegerField(min_value=DURATION_S_MIN, max_value=DURATION_S_MAX)
+    slices = serializers.IntegerField(
+        min_value=SLICES_MIN, max_value=SLICES_MAX, help_text="At most one every 5 seconds"
+    )
+    jitter = Amount(
+        signed=False, default=ZERO, help_text="Share of a slice's time by which it may come later: 0 to 0.5, 4 decimals"
+    )
+
+    def validate_jitter(self, value: Decimal) -> Decimal:
+        """Within its range and scale."""
+        if value > JITTER_MAX or not is_multiple(value, of=Decimal(1).scaleb(-JITTER_SCALE)):
+            raise serializers.ValidationError(f"At most {JITTER_MAX}, with {JITTER_SCALE} decimals.")
+        return value
 
 
 class OrderForm(FlatForm):
     aliases: ClassVar[Mapping[str, str]] = {
-        "instrument_id": "symbol",
-        "market": "symbol",
+        **SYMBOL_ALIASES,
         "order_type": "type",
         "size": "quantity",
         "qty": "quantity",
@@ -103,6 +114,7 @@ class OrderForm(FlatForm):
     leverage = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=MAX_LEVERAGE)
     client_order_id = serializers.RegexField(r"^[A-Za-z0-9._:/-]{1,64}$", required=False, allow_null=True)
     tag = Text(max_length=64, required=False, allow_blank=True, default="")
+    twap = TwapForm(required=False, allow_null=True, help_text="Only for type twap, and required there")
 
 
 class ReplaceForm(Form):
@@ -129,13 +141,16 @@ class DeadManSwitchForm(Form):
 
 class AccountForm(Form):
     name = Text(max_length=80, default="Practice")
-    venue = serializers.ChoiceField(choices=["practice"], default="practice")
+    venue = Choice(choices=["practice"], default="practice")
     is_demo = serializers.BooleanField(required=False)
     initial_balance = Amount(signed=False, required=False)
     max_leverage = serializers.IntegerField(default=10, min_value=1, max_value=MAX_LEVERAGE)
     max_daily_loss = Amount(positive=True, required=False, allow_null=True)
     max_daily_notional = Amount(positive=True, required=False, allow_null=True)
     simulator = _choice(TradingAccount.Simulator, default=TradingAccount.Simulator.REALISTIC.value)
+    simulated_latency_ms = serializers.IntegerField(
+        default=0, min_value=0, max_value=MAX_LATENCY_MS, help_text="New orders meet the market so much later"
+    )
 
     def validate_is_demo(self, value: bool) -> bool:
         """Only practice accounts are made here."""
@@ -146,6 +161,7 @@ class AccountForm(Form):
 
 class AccountPatch(Form):
     name = Text(max_length=80, required=False)
+    simulated_latency_ms = serializers.IntegerField(required=False, min_value=0, max_value=MAX_LATENCY_MS)
     primary = serializers.BooleanField(required=False)
     max_leverage = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LEVERAGE)
     max_daily_loss = Amount(positive=True, required=False, allow_null=True)
@@ -160,7 +176,7 @@ class AccountPatch(Form):
 
 
 class ClosePositionForm(Form):
-    aliases: ClassVar[Mapping[str, str]] = {"size": "quantity", "qty": "quantity", "instrument_id": "symbol"}
+    aliases: ClassVar[Mapping[str, str]] = {"size": "quantity", "qty": "quantity", **SYMBOL_ALIASES}
 
     position_id = serializers.UUIDField(required=False)
     symbol = Text(max_length=64, required=False)
@@ -187,21 +203,27 @@ class ProtectionForm(Form):
 
 
 class LeverageForm(Form):
-    aliases: ClassVar[Mapping[str, str]] = {"market": "symbol"}
+    aliases: ClassVar[Mapping[str, str]] = SYMBOL_ALIASES
 
     symbol = Text(max_length=64)
     leverage = serializers.IntegerField(min_value=1, max_value=MAX_LEVERAGE)
 
 
 class MarketQuery(Form):
-    aliases: ClassVar[Mapping[str, str]] = {"market": "symbol"}
+    aliases: ClassVar[Mapping[str, str]] = SYMBOL_ALIASES
 
     symbol = Text(max_length=64, required=False)
 
 
-class OrdersQuery(MarketQuery):
-    status = Text(max_length=20, required=False)
+class SideQuery(MarketQuery):
     side = _choice(Side, required=False)
+
+
+class OrdersQuery(SideQuery):
+    status = Choice(choices=[*(status.value for status in OrderStatus), PENDING], required=False)
+    parent_id = serializers.UUIDField(
+        required=False, help_text="What came with this order: a TWAP order's slices, a take profit and stop loss"
+    )
 
 
 class PositionsQuery(MarketQuery):
@@ -231,7 +253,13 @@ class RiskQuery(PeriodQuery):
 
 
 class StatementQuery(PeriodQuery):
-    format = serializers.ChoiceField(choices=["json", "csv"], default="json")
+    format = Choice(choices=["json", "csv"], default="json")
+
+
+class MovementsQuery(PeriodQuery):
+    """Transfers and deposits: of one account, and by their time."""
+
+    account = serializers.UUIDField(required=False)
 
 
 class TransferForm(Form):
@@ -252,7 +280,7 @@ class ResetForm(Form):
 
 class EventsQuery(serializers.Serializer[Any]):
     after = serializers.IntegerField(default=0, min_value=0, max_value=2**63 - 1)
-    limit = serializers.IntegerField(default=100, min_value=1, max_value=1000)
+    limit = serializers.IntegerField(default=DEFAULT_LIMIT, min_value=1, max_value=MAX_LIMIT)
 
 
 class ProofQuery(serializers.Serializer[Any]):

@@ -15,6 +15,18 @@ def _choice(enum: Any, **kwargs: Any) -> serializers.ChoiceField:
     return serializers.ChoiceField(choices=[(value.value, value.value) for value in enum], **kwargs)
 
 
+class TwapOut(serializers.Serializer[Any]):
+    duration_s = serializers.IntegerField()
+    slices = serializers.IntegerField()
+    jitter = Amount()
+    executed_slices = serializers.IntegerField(help_text="Slices that traded")
+    missed_slices = serializers.IntegerField(help_text="Slices whose moment passed without a trade; carried over")
+    paused = serializers.BooleanField()
+    next_slice_at = Millis(allow_null=True, help_text="Null while paused, after the last slice, and once it ended")
+    ends_at = Millis(allow_null=True, help_text="What is not filled by then expires. A pause moves it on")
+    progress = Amount(help_text="Filled share of the quantity, 0 to 1")
+
+
 class OrderOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     number = serializers.IntegerField()
@@ -42,6 +54,10 @@ class OrderOut(serializers.Serializer[Any]):
     average_price = Amount(allow_null=True)
     fee = Amount()
     reason = serializers.CharField()
+    parent_id = serializers.UUIDField(
+        allow_null=True, help_text="The TWAP order that a slice is of; the order a take profit or stop loss came with"
+    )
+    twap = TwapOut(allow_null=True)
     version = serializers.IntegerField()
     created_at = Millis()
     updated_at = Millis()
@@ -83,9 +99,22 @@ class TransitionOut(serializers.Serializer[Any]):
         return {"from": _choice(OrderStatus)} | super().get_fields()
 
 
+class SliceOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    number = serializers.IntegerField()
+    status = _choice(OrderStatus)
+    reason = serializers.CharField()
+    quantity = Amount()
+    filled_quantity = Amount()
+    average_price = Amount(allow_null=True)
+    fee = Amount()
+    created_at = Millis()
+
+
 class OrderDetailOut(OrderOut):
     fills = FillOut(many=True)
     transitions = TransitionOut(many=True)
+    children = SliceOut(many=True)
 
 
 class UnprotectedOut(serializers.Serializer[Any]):
@@ -141,6 +170,7 @@ class BalanceOut(serializers.Serializer[Any]):
     equity = Amount()
     margin_used = Amount()
     margin_available = Amount()
+    held = Amount(help_text="Cash that waits for a decision: still yours, but neither withdrawable nor available")
     margin_ratio = Amount()
     withdrawable = Amount()
     unrealized_pnl = Amount()
@@ -165,6 +195,8 @@ class AccountOut(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=["active", "frozen", "closed"])
     currency = serializers.CharField()
     simulator = serializers.ChoiceField(choices=["realistic", "classic"])
+    simulated_latency_ms = serializers.IntegerField()
+    initial_balance = Amount()
     max_leverage = serializers.IntegerField()
     max_daily_loss = Amount(allow_null=True)
     max_daily_notional = Amount(allow_null=True)
@@ -326,14 +358,35 @@ class TransferOut(serializers.Serializer[Any]):
     at = Millis()
 
 
-class FaucetOut(serializers.Serializer[Any]):
+class DepositOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     account = serializers.UUIDField()
     asset = serializers.CharField()
     amount = Amount()
+    at = Millis()
+
+    def get_fields(self) -> dict[str, Any]:
+        """With `source`, which as an attribute would hide the field's own."""
+        return super().get_fields() | {"source": serializers.CharField(help_text="faucet")}
+
+
+class DepositInstructionsOut(serializers.Serializer[Any]):
+    account = serializers.UUIDField()
+    venue = serializers.CharField()
+    network = serializers.CharField()
+    method = serializers.ChoiceField(choices=["faucet"], help_text="POST /deposits/faucet")
+    contract = serializers.CharField(allow_null=True, help_text="Null where virtual money comes from the faucet")
+    asset = serializers.CharField()
+    minimum = Amount()
+    max_a_day = Amount(help_text="For the user over all accounts, by UTC days")
+    granted_today = Amount()
+    left_today = Amount()
+    next_day_at = Millis()
+
+
+class FaucetOut(DepositOut):
     granted_today = Amount(help_text="To the user on this UTC day")
     max_a_day = Amount()
-    at = Millis()
 
 
 class ResetOut(serializers.Serializer[Any]):

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from trading.api.views import accounts, dead_man_switch, funds, orders, portfolio, positions, proofs
+from trading.api.views import accounts, dead_man_switch, funds, orders, portfolio, positions, proofs, twap
 
 urlpatterns = [
     path("accounts", accounts.AccountsView.as_view()),
@@ -10,6 +10,8 @@ urlpatterns = [
     path("accounts/<uuid:account_id>/statement", portfolio.StatementView.as_view()),
     path("accounts/<uuid:account_id>/orders", orders.AccountOrdersView.as_view()),
     path("accounts/<uuid:account_id>/orders/<uuid:order_id>", orders.AccountOrderView.as_view()),
+    path("accounts/<uuid:account_id>/orders/<uuid:order_id>/pause", twap.AccountPauseView.as_view()),
+    path("accounts/<uuid:account_id>/orders/<uuid:order_id>/resume", twap.AccountResumeView.as_view()),
     path("accounts/<uuid:account_id>/positions", positions.AccountPositionsView.as_view()),
     path("accounts/<uuid:account_id>/proof", proofs.ProofView.as_view()),
     path("accounts/<uuid:account_id>/positions/close", positions.ClosePositionView.as_view()),
@@ -25,12 +27,16 @@ urlpatterns = [
     path("orders/history", orders.OrderHistoryView.as_view()),
     path("orders/preview", orders.PreviewView.as_view()),
     path("orders/<uuid:order_id>", orders.OrderView.as_view()),
+    path("orders/<uuid:order_id>/pause", twap.PauseView.as_view()),
+    path("orders/<uuid:order_id>/resume", twap.ResumeView.as_view()),
     path("positions", positions.AllPositionsView.as_view()),
     path("portfolio/balance", accounts.PortfolioBalanceView.as_view()),
     path("portfolio/history", portfolio.HistoryView.as_view()),
     path("portfolio/risk", portfolio.RiskView.as_view()),
     path("transfers", funds.TransfersView.as_view()),
+    path("deposits", funds.DepositsView.as_view()),
     path("deposits/faucet", funds.FaucetView.as_view()),
+    path("deposits/instructions", funds.DepositInstructionsView.as_view()),
     path("proofs/roots", proofs.RootsView.as_view()),
     path("trades", orders.TradesView.as_view()),
     path("events", accounts.EventsView.as_view()),

@@ -14,13 +14,13 @@ from trading.domain.margin import MarginSummary
 from trading.domain.protection import check_levels
 from trading.domain.shapes import Terms
 from trading.domain.simulator import crosses
+from trading.domain.slicing import SLICE_EVERY_S_MIN, smallest_slice
 from trading.domain.state import AccountState, OrderRequest, OrderState
 from trading.domain.triggers import is_reached, price_by, triggers_upwards
 
 ACTIVE = "active"
 REDUCE_ONLY = "reduce_only"
 SPOT = "spot"
-OFFERED = frozenset({OrderType.MARKET, OrderType.LIMIT, *CONDITIONAL})
 EXPIRES_WITHIN = timedelta(days=90)
 
 
@@ -33,20 +33,35 @@ class Limits:
 
 
 def check_offered(request: OrderRequest) -> None:
-    """Refuse what the practice venue does not take, and orders whose parts do not fit together."""
-    if request.type not in OFFERED:
-        raise errors.OrderTypeNotOffered(details={"type": request.type, "time_in_force": request.time_in_force})
+    """Refuse orders whose parts do not fit together; every type is offered on practice."""
     is_limit = request.type in PRICED
-    if is_limit != (request.price is not None):
+    if is_limit != (request.price is not None) and request.type is not OrderType.TWAP:
         raise errors.ValidationFailed(
             details={"fields": {"price": ["Required for limit orders, not allowed for market orders."]}}
         )
+    _check_twap(request)
     _check_triggered(request)
     if request.post_only and (not is_limit or request.time_in_force not in (TimeInForce.GTC, TimeInForce.GTT)):
         raise errors.ValidationFailed(
             details={"fields": {"post_only": ["Only for limit orders that stay (GTC or GTT)."]}}
         )
     _check_good_till(request)
+
+
+def _check_twap(request: OrderRequest) -> None:
+    fields: dict[str, list[str]] = {}
+    if (request.type is OrderType.TWAP) != (request.twap is not None):
+        fields["twap"] = ["Required for TWAP orders, not allowed for others."]
+    elif request.twap is not None:
+        if request.twap.duration_s < SLICE_EVERY_S_MIN * request.twap.slices:
+            fields["twap"] = [f"At most one slice every {SLICE_EVERY_S_MIN} seconds."]
+        if request.time_in_force is not TimeInForce.GTC:
+            fields["time_in_force"] = ["A TWAP order lasts as long as its duration."]
+        for name in ("take_profit", "stop_loss"):
+            if getattr(request, name) is not None:
+                fields[name] = ["Not for TWAP orders: set it on the position, it follows its size."]
+    if fields:
+        raise errors.ValidationFailed(details={"fields": fields})
 
 
 def _check_triggered(request: OrderRequest) -> None:
@@ -89,6 +104,17 @@ def check_rules(request: OrderRequest, terms: Terms) -> None:
     if terms.status != ACTIVE and not (terms.status == REDUCE_ONLY and request.reduce_only):
         raise errors.MarketNotTrading(details={"symbol": terms.symbol, "status": terms.status})
     check_size(request, terms)
+    check_slices(request, terms)
+
+
+def check_slices(request: OrderRequest, terms: Terms) -> None:
+    """Each slice of a TWAP order is large enough to be an order: the minimum, or a step of what only reduces."""
+    if request.twap is None:
+        return
+    slices, least = request.twap.slices, terms.step_size if request.reduce_only else terms.min_quantity
+    smallest = smallest_slice(request.quantity, step=terms.step_size, slices=slices)
+    if smallest < least:
+        raise errors.BelowMinimumSize(details={"quantity": smallest, "min_quantity": least, "slices": slices})
 
 
 def check_size(request: OrderRequest, terms: Terms) -> None:

@@ -34,17 +34,27 @@ class Batch:
         self.orders: dict[int, OrderState] = {}
         self.positions: dict[int, PositionState] = {}
         self.leverage: dict[int, int] = {}
+        self.moved: dict[int, PositionState] = {}  # positions that the present decision changed, as `closed`
         self.closed: list[Closed] = []
+        self._touched: set[int] = set()  # orders that the present decision changed
         self.untold: dict[int, OrderState] = {}  # protective orders that changed since the last announcement
         self.late_funding: list[Row] = []  # of positions that closed before their hour was booked
         self.frames: list[dict[str, Any]] = []
         self.cash_changed = False
+        self.ended_holds: list[Row] = []
 
     def rehearsal(self, order: OrderState) -> tuple["Batch", OrderState]:
         """A batch on a copy of the account, and its copy of `order`: to try out what may have to be refused."""
         account, copied = deepcopy((self.account, order))
         row_ids = self._last_row_id - account.row_id + 1
         return Batch(account, now=self.now, new_uuid=self.new_uuid, row_ids=row_ids), copied
+
+    def next_decision(self) -> None:
+        """Begin another of several decisions in one booking: what the ones before it changed is told of already."""
+        self.moved.clear()
+        self.closed.clear()
+        self.untold.clear()
+        self._touched.clear()
 
     def next_id(self) -> int:
         """The next row id of the block."""
@@ -66,16 +76,17 @@ class Batch:
         self.touch(order)
 
     def note_change(self, order: OrderState, change: Mapping[str, Any], *, reason: str) -> None:
-        """A transition row of an order whose status stays: `change` is `{name: [before, after]}`."""
-        row = {"from_status": order.status, "to_status": order.status, "reason": reason, "change": change}
+        """A transition row of an order whose status stays: `change` is `{name: [before, after]}`, or nothing."""
+        row = {"from_status": order.status, "to_status": order.status, "reason": reason, "change": change or None}
         self.insert("transition", {"id": self.next_id(), "order_id": order.id, "at": self.now} | row)
         order.reason = reason
         self.touch(order)
 
     def touch(self, order: OrderState) -> None:
-        """Mark an order as changed by this booking."""
-        if order.id not in self.orders:
+        """Mark an order as changed by the present decision."""
+        if order.id not in self._touched:
             order.version += 1
+            self._touched.add(order.id)
         order.updated_at = self.now
         self.orders[order.id] = order
 
@@ -85,7 +96,7 @@ class Batch:
         if position is None:
             position = PositionState(id=self.next_id(), uuid=self.new_uuid(), market_id=market_id)
             self.account.positions[market_id] = position
-        self.positions[market_id] = position
+        self.positions[market_id] = self.moved[market_id] = position
         return position
 
     def close_position(self, closed: Closed, *, market_id: int) -> None:

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from astrade.core.clock import to_ms
 from astrade.core.money import ZERO, plain, round_display
-from trading.domain.lifecycle import Side
+from trading.domain.lifecycle import LIVE, Side
 from trading.domain.margin import MarginSummary, liquidation_price, unrealized_pnl
 from trading.domain.positions import Closed
 from trading.domain.shapes import FillLike, OrderLike, Terms
+from trading.domain.slicing import TwapState
 from trading.domain.state import PositionState
 
 DISPLAY_SCALE = 8  # decimals of derived quotients: average and entry prices, percentages
@@ -58,9 +59,43 @@ def order_body(order: OrderLike, *, account: UUID, venue: str, symbol: str) -> B
         "fee": plain(order.fee),
         "reason": order.reason,
         "source": order.source,
+        "parent_id": None if order.parent_uuid is None else str(order.parent_uuid),
+        "twap": None if order.twap is None else twap_body(order, order.twap),
         "version": order.version,
         "created_at": to_ms(order.created_at),
         "updated_at": to_ms(order.updated_at),
+    }
+
+
+def twap_body(order: OrderLike, plan: TwapState) -> Body:
+    """How far a TWAP order has come; `ends_at` moves on while it is paused."""
+    waits = order.status in LIVE and plan.paused_at is None
+    is_next = waits and plan.next_slice < plan.slices
+    return {
+        "duration_s": plan.duration_s,
+        "slices": plan.slices,
+        "jitter": plain(plan.jitter),
+        "executed_slices": plan.executed_slices,
+        "missed_slices": plan.next_slice - plan.executed_slices,
+        "paused": order.status in LIVE and plan.paused_at is not None,
+        "next_slice_at": to_ms(plan.next_at) if is_next else None,
+        "ends_at": to_ms(plan.ends_at) if waits else None,
+        "progress": text_of(quotient(order.filled_quantity, order.quantity)),
+    }
+
+
+def slice_body(order: OrderLike) -> Body:
+    """A slice as its TWAP order shows it."""
+    return {
+        "id": str(order.uuid),
+        "number": order.number,
+        "status": order.status,
+        "reason": order.reason,
+        "quantity": plain(order.quantity),
+        "filled_quantity": plain(order.filled_quantity),
+        "average_price": text_of(quotient(order.filled_notional, order.filled_quantity)),
+        "fee": plain(order.fee),
+        "created_at": to_ms(order.created_at),
     }
 
 
@@ -147,12 +182,13 @@ def closed_position_body(closed: Closed, *, symbol: str, leverage: int, version:
 
 def balance_body(summary: MarginSummary, *, asset: str) -> Body:
     """The account's money; `assets` lists every asset with what of it is bound."""
-    locked = max(ZERO, min(summary.balance, summary.initial))
+    locked = max(ZERO, min(summary.balance, summary.initial + summary.held))
     shown = {
         "balance": summary.balance,
         "equity": summary.equity,
         "margin_used": round_display(summary.initial, scale=DISPLAY_SCALE),
         "margin_available": round_display(summary.available, scale=DISPLAY_SCALE),
+        "held": summary.held,
         "margin_ratio": summary.ratio,
         "withdrawable": round_display(summary.withdrawable, scale=DISPLAY_SCALE),
         "unrealized_pnl": summary.unrealized_pnl,

@@ -2,27 +2,24 @@
 no clock.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from decimal import Decimal
-from uuid import UUID
 
 from astrade.core import errors
 from astrade.core.messages import BookSnapshot, MarketView
 from astrade.core.money import ZERO
-from trading.domain import admission, bodies, insurance, protection, risk, simulator
+from trading.domain import admission, filling, risk, simulator
 from trading.domain.admission import Limits
 from trading.domain.batch import Batch
-from trading.domain.ending import EXPIRED, announce, end_order, prevent_self_trade
-from trading.domain.fill_basis import Basis, basis_of_rest, basis_of_take
-from trading.domain.lifecycle import EntryKind, LedgerAccount, OrderStatus, OrderType, Side, TimeInForce, TriggerBy
+from trading.domain.ending import EXPIRED, announce, end_order
+from trading.domain.fill_basis import basis_of_rest
+from trading.domain.lifecycle import OrderStatus, OrderType, TimeInForce, TriggerBy
 from trading.domain.margin import Board, summarise
-from trading.domain.positions import apply_fill
 from trading.domain.queues import Traded
 from trading.domain.shapes import Terms
-from trading.domain.simulator import Execution, Profile, Taking, Waiting
-from trading.domain.state import AccountState, OrderRequest, OrderState
+from trading.domain.simulator import Profile, Waiting
+from trading.domain.slicing import TwapState, TwapTerms
+from trading.domain.state import OrderRequest, OrderState
 
 AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
@@ -36,9 +33,11 @@ def admit(
     board: Board,
     limits: Limits,
     fingerprint: str,
+    travels: bool = False,
 ) -> OrderState:
     """Check an order, fill what it gets at once, let the rest wait or end it; raises the refusal's error.
 
+    One that `travels` takes the account's simulated latency first (`trading.domain.arriving`).
     After a refusal `batch` and its account state are spoilt: throw both away.
     """
     account = batch.account
@@ -51,12 +50,14 @@ def admit(
         account.leverage[terms.id] = batch.leverage[terms.id] = leverage
     order = _new_order(batch, request, terms=terms, leverage=leverage, fingerprint=fingerprint)
     order.admitted_sequence = view.book.sequence
-    if order.trigger_price is not None:
-        batch.move(order, OrderStatus.UNTRIGGERED)
+    if request.twap is not None:
+        order.twap = _plan(batch, order, request.twap, mark=view.quote.mark)
+        batch.move(order, OrderStatus.OPEN)
         account.orders_on(terms.id).add(order)
+    elif travels and account.simulated_latency_ms:
+        _send(batch, order, mark=view.quote.mark)
     else:
-        take(batch, order, terms=terms, view=view)
-        settle(batch, order)
+        enter(batch, order, terms=terms, view=view)
     after = summarise(account, board)
     admission.check_margin(before, after)
     announce(batch, order, board=board, summary=after)
@@ -64,14 +65,14 @@ def admit(
 
 
 def take_for_platform(batch: Batch, request: OrderRequest, *, terms: Terms, view: MarketView) -> OrderState:
-    """An order of the platform's own (a liquidation): it takes what the market offers, no check of a user's holds it.
+    """An order of the platform's own (a liquidation, a slice): it takes what the market offers, no check holds it.
 
     The caller announces it, or throws the batch away if nothing was filled.
     """
     leverage = batch.account.leverage_on(terms.id)
     order = _new_order(batch, request, terms=terms, leverage=leverage, fingerprint="")
     order.admitted_sequence = view.book.sequence
-    take(batch, order, terms=terms, view=view)
+    filling.take(batch, order, terms=terms, view=view)
     settle(batch, order)
     return order
 
@@ -139,7 +140,7 @@ def fill_resting(
         end_order(batch, order, to=OrderStatus.EXPIRED, board=board, reason=EXPIRED)
         return True
     account, terms = batch.account, board.markets[order.market_id]
-    remaining = reducible(account, order) if order.reduce_only else order.remaining
+    remaining = filling.reducible(account, order) if order.reduce_only else order.remaining
     if not remaining:
         cancel(batch, order, board=board, reason="nothing_to_reduce")
         return True
@@ -155,7 +156,7 @@ def fill_resting(
         quantity=remaining,
         price=order.price,
         traded_through=traded_through,
-        taken=_taken(account, order, sequence=book.sequence),
+        taken=filling.taken_of(account, order, sequence=book.sequence),
         traded=traded.quantity if traded is not None and counts else ZERO,
         ahead=order.queue_ahead,
     )
@@ -167,8 +168,10 @@ def fill_resting(
         order.queue_ahead = max(ZERO, order.queue_ahead - traded.quantity)
         order.queue_sequence = traded.until
     basis = basis_of_rest(book, waiting, rules_id=terms.rules_id, step=terms.step_size)
-    _execute(batch, order, rested.execution, terms=terms, book_sequence=book.sequence, is_taker=False, basis=basis)
-    _note_taken(batch, order.side, rested.from_book, market_id=terms.id, sequence=book.sequence)
+    filling.execute(
+        batch, order, rested.execution, terms=terms, book_sequence=book.sequence, is_taker=False, basis=basis
+    )
+    filling.note_taken(batch, order.side, rested.from_book, market_id=terms.id, sequence=book.sequence)
     batch.move(order, OrderStatus.PARTIALLY_FILLED if order.remaining else OrderStatus.FILLED)
     if order.is_resting:
         account.orders_on(terms.id).add(order)
@@ -225,76 +228,39 @@ def _new_order(batch: Batch, request: OrderRequest, *, terms: Terms, leverage: i
     return order
 
 
+def enter(batch: Batch, order: OrderState, *, terms: Terms, view: MarketView) -> None:
+    """Let an order that was admitted wait for its trigger, or take what it gets and let the rest wait or end."""
+    if order.trigger_price is not None:
+        batch.move(order, OrderStatus.UNTRIGGERED)
+        batch.account.orders_on(terms.id).add(order)
+    else:
+        filling.take(batch, order, terms=terms, view=view)
+        settle(batch, order)
+
+
+def _send(batch: Batch, order: OrderState, *, mark: Decimal) -> None:
+    order.arrives_at = batch.now + timedelta(milliseconds=batch.account.simulated_latency_ms)
+    order.reserve_price = mark if order.price is None else None
+    batch.move(order, OrderStatus.SUBMITTED)
+    batch.account.orders_on(order.market_id).add(order)
+
+
+def _plan(batch: Batch, order: OrderState, asked: TwapTerms, *, mark: Decimal) -> TwapState:
+    """A TWAP order's plan, from now on."""
+    return TwapState(
+        duration_s=asked.duration_s,
+        slices=asked.slices,
+        jitter=asked.jitter,
+        seed=simulator.seed_of(batch.account.uuid, order.number, OrderType.TWAP),
+        starts_at=batch.now,
+        reserve_price=mark if order.price is None else order.price,
+    )
+
+
 def _trigger_by(request: OrderRequest) -> TriggerBy | None:
     """The mark unless said: one trade at a strange price stops nobody out."""
     prices = (request.trigger_price, request.take_profit, request.stop_loss)
     return None if all(price is None for price in prices) else request.trigger_by or TriggerBy.MARK
-
-
-def offered(batch: Batch, order: OrderState, *, terms: Terms, view: MarketView) -> list[Execution]:
-    """What the market has for an arriving order now; changes nothing."""
-    return simulator.take(terms, view, _wanted(batch.account, order, terms=terms, view=view))
-
-
-def _wanted(account: AccountState, order: OrderState, *, terms: Terms, view: MarketView) -> Taking:
-    low, high = admission.band_of(terms, view.quote)
-    return Taking(
-        profile=Profile(account.simulator),
-        side=order.side,
-        quantity=order.remaining,
-        limit=order.price,
-        protection=high if order.side is Side.BUY else low,
-        taken=_taken(account, order, sequence=view.book.sequence),
-        seed=simulator.seed_of(account.uuid, order.number, order.fill_count),
-        stop=order.trigger_price,
-    )
-
-
-def take(batch: Batch, order: OrderState, *, terms: Terms, view: MarketView) -> None:
-    """Give an arriving order what the market offers at once; first ends own orders it would have met."""
-    account, book = batch.account, view.book
-    wanted = _wanted(account, order, terms=terms, view=view)
-    executions = simulator.take(terms, view, wanted)
-    got = sum((execution.quantity for execution in executions), ZERO)
-    if order.time_in_force is TimeInForce.FOK and got < order.remaining:
-        return
-    reach = order.price
-    if got == order.remaining:
-        reach = worst_price(order.side, executions)
-    elif reach is None:
-        low, high = admission.band_of(terms, view.quote)
-        reach = high if order.side is Side.BUY else low
-    prevent_self_trade(batch, order, reach=reach, symbol=terms.symbol)
-    basis = basis_of_take(view, wanted, rules_id=terms.rules_id, executions=executions) if executions else None
-    for execution in executions:
-        _execute(batch, order, execution, terms=terms, book_sequence=book.sequence, is_taker=True, basis=basis)
-        _note_taken(batch, order.side, execution.quantity, market_id=terms.id, sequence=book.sequence)
-        basis = None  # with the first one's row: it is that of all of them
-    _join_queue(account, order, book=book)
-
-
-def _join_queue(account: AccountState, order: OrderState, *, book: BookSnapshot) -> None:
-    """Note what stands before an order at its price, own orders there included: splitting one gains no place."""
-    order.queue_sequence, order.queue_ahead = book.sequence, None
-    if order.price is None:
-        return
-    shown = simulator.queue_ahead(book, order.side, price=order.price)
-    if shown is not None:
-        order.queue_ahead = shown + sum((own.remaining for own in _beside(account, order)), ZERO)
-
-
-def _beside(account: AccountState, order: OrderState) -> Iterator[OrderState]:
-    """The account's other orders that rest at the same price, of those that were loaded."""
-    place = (order.market_id, order.side, order.price)
-    for own in account.orders:
-        if own.is_resting and own.id != order.id and (own.market_id, own.side, own.price) == place:
-            yield own
-
-
-def worst_price(side: Side, executions: Iterable[Execution]) -> Decimal:
-    """How far into the book a taker went."""
-    prices = [execution.price for execution in executions]
-    return max(prices) if side is Side.BUY else min(prices)
 
 
 def settle(batch: Batch, order: OrderState) -> None:
@@ -307,110 +273,3 @@ def settle(batch: Batch, order: OrderState) -> None:
     else:
         batch.move(order, OrderStatus.PARTIALLY_FILLED if order.filled_quantity else OrderStatus.OPEN)
         batch.account.orders_on(order.market_id).add(order)
-
-
-def _execute(
-    batch: Batch,
-    order: OrderState,
-    execution: Execution,
-    *,
-    terms: Terms,
-    book_sequence: int,
-    is_taker: bool,
-    basis: Basis | None,
-) -> None:
-    """One execution: order sums, position, fill row, ledger entries, `trade_update`."""
-    account, notional = batch.account, execution.price * execution.quantity
-    seed = simulator.seed_of(account.uuid, order.number, order.fill_count)
-    order.filled_quantity += execution.quantity
-    order.filled_notional += notional
-    account.traded_notional += notional
-    order.fee += execution.fee
-    order.fill_count += 1
-    batch.touch(order)
-    position = batch.position_on(terms.id)
-    realized, closed = apply_fill(
-        position,
-        side=order.side,
-        price=execution.price,
-        quantity=execution.quantity,
-        fee=execution.fee,
-        at=batch.now,
-        next_uuid=batch.new_uuid(),
-    )
-    fill = _fill(batch, order, execution, realized=realized, is_taker=is_taker)
-    if closed is not None:
-        batch.close_position(closed, market_id=terms.id)
-    row = _fill_row(batch, fill, order=order, seed=seed, book_sequence=book_sequence)
-    batch.insert("fill", row | {"basis": basis})
-    reference = f"fill:{fill.uuid}"
-    batch.post(EntryKind.TRADE_PNL, amount=realized, against=LedgerAccount.TRADING, reference=reference)
-    batch.post(EntryKind.COMMISSION, amount=-execution.fee, against=LedgerAccount.FEES, reference=reference)
-    insurance.cover(batch, reference=reference)
-    batch.emit("trade_update", bodies.fill_body(fill, order=order.uuid, symbol=terms.symbol))
-    protection.attach(batch, order, quantity=execution.quantity, terms=terms, sequence=book_sequence)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Fill:
-    uuid: UUID
-    number: int
-    side: str
-    price: Decimal
-    quantity: Decimal
-    fee: Decimal
-    fee_asset: str
-    is_taker: bool
-    realized_pnl: Decimal
-    at: datetime
-
-
-def _fill(batch: Batch, order: OrderState, execution: Execution, *, realized: Decimal, is_taker: bool) -> _Fill:
-    batch.account.fill_count += 1
-    return _Fill(
-        uuid=batch.new_uuid(),
-        number=batch.account.fill_count,
-        side=order.side,
-        price=execution.price,
-        quantity=execution.quantity,
-        fee=execution.fee,
-        fee_asset=batch.account.cash.asset,
-        is_taker=is_taker,
-        realized_pnl=realized,
-        at=batch.now,
-    )
-
-
-def _fill_row(batch: Batch, fill: _Fill, *, order: OrderState, seed: int, book_sequence: int) -> dict[str, object]:
-    return {name: getattr(fill, name) for name in _Fill.__slots__} | {
-        "id": batch.next_id(),
-        "account_id": batch.account.id,
-        "order_id": order.id,
-        "market_id": order.market_id,
-        "venue_trade_id": f"{order.uuid}:{order.fill_count}",
-        "seed": seed,
-        "book_sequence": book_sequence,
-    }
-
-
-def _taken(account: AccountState, order: OrderState, *, sequence: int) -> Decimal:
-    """What the account took from book state `sequence` already on the side that the order takes from."""
-    position = account.positions.get(order.market_id)
-    return position.taken(order.side, sequence=sequence) if position else ZERO
-
-
-def _note_taken(batch: Batch, side: Side, quantity: Decimal, *, market_id: int, sequence: int) -> None:
-    position = batch.position_on(market_id)
-    if position.book_sequence != sequence:
-        position.book_sequence, position.taken_bids, position.taken_asks = sequence, ZERO, ZERO
-    if side is Side.BUY:
-        position.taken_asks += quantity
-    else:
-        position.taken_bids += quantity
-
-
-def reducible(account: AccountState, order: OrderState) -> Decimal:
-    """How much of a reduce-only order stands against the position now, base units; 0 where there is none to reduce."""
-    position = account.positions.get(order.market_id)
-    held = position.quantity if position else ZERO
-    return min(order.remaining, abs(held)) if held * order.side.sign < 0 else ZERO

@@ -1,10 +1,11 @@
 """What becomes of an order when its trigger price is reached. Pure, built on `booking`."""
 
 import re
+from dataclasses import asdict
 
-from astrade.core.errors import AstradeError, MarketDataStale
+from astrade.core.errors import AstradeError, MarketDataStale, json_safe
 from astrade.core.messages import MarketView
-from trading.domain import admission, booking, protection
+from trading.domain import admission, booking, filling, protection
 from trading.domain.admission import Limits
 from trading.domain.batch import Batch
 from trading.domain.ending import EXPIRED, announce, end_order
@@ -33,7 +34,7 @@ def trigger(batch: Batch, order: OrderState, *, terms: Terms, view: MarketView, 
         end_order(batch, order, to=OrderStatus.CANCELLED, board=board, reason=NOTHING_TO_REDUCE)
         return True
     refusal = _refusal(batch, order, terms=terms, view=view, board=board, limits=limits)
-    if order.role is not None and (refusal or not booking.offered(batch, order, terms=terms, view=view)):
+    if order.role is not None and (refusal or not filling.offered(batch, order, terms=terms, view=view)):
         return False
     if refusal:
         end_order(batch, order, to=OrderStatus.REJECTED, board=board, reason=refusal)
@@ -65,6 +66,18 @@ def reason_of(refusal: AstradeError) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(refusal).__name__).lower()
 
 
+def end_refused(
+    batch: Batch, order: OrderState, request: OrderRequest, refusal: AstradeError, *, to: OrderStatus, board: Board
+) -> None:
+    """End a live order for what refused it, or the part of it that `request` is; its figures stay as an
+    `OrderRefusal`.
+    """
+    row = {"account_id": batch.account.id, "market_id": order.market_id, "client_order_id": request.client_order_id}
+    told = {"code": refusal.code, "message": str(refusal)[:200], "figures": refusal.details}
+    batch.insert("refusal", row | told | {"request": json_safe(asdict(request))})
+    end_order(batch, order, to=to, board=board, reason=reason_of(refusal))
+
+
 def _is_current(batch: Batch, order: OrderState, view: MarketView, limits: Limits) -> bool:
     try:
         admission.check_fresh(view, now=batch.now, stale_after_s=limits.stale_after_s)
@@ -75,7 +88,7 @@ def _is_current(batch: Batch, order: OrderState, view: MarketView, limits: Limit
 
 def _cut_to_position(batch: Batch, order: OrderState) -> bool:
     """Make a reduce-only order no larger than what there is to reduce; False if that is nothing."""
-    quantity = booking.reducible(batch.account, order)
+    quantity = filling.reducible(batch.account, order)
     if quantity and quantity < order.quantity:
         change = {"quantity": [str(order.quantity), str(quantity)]}
         order.quantity = quantity
@@ -103,7 +116,7 @@ def _enter(batch: Batch, order: OrderState, *, terms: Terms, view: MarketView, b
     )
     before = summarise(account, board)
     order.admitted_sequence, order.admitted_at, order.rules_id = view.book.sequence, batch.now, terms.rules_id
-    booking.take(batch, order, terms=terms, view=view)
+    filling.take(batch, order, terms=terms, view=view)
     booking.settle(batch, order)
     if not order.reduce_only:
         admission.check_margin(before, summarise(account, board))

@@ -35,7 +35,7 @@ def end_orders(
             ended.append(order)
     if ended:
         summary = summarise(batch.account, board)
-        for position in batch.positions.values():
+        for position in batch.moved.values():
             tell_position(batch, position, board=board, summary=summary)
         batch.emit("balance_update", bodies.balance_body(summary, asset=batch.account.cash.asset))
     return ended
@@ -78,7 +78,7 @@ def announce(batch: Batch, order: OrderState, *, board: Board, summary: MarginSu
     account, terms = batch.account, board.markets[order.market_id]
     tell(batch, order, symbol=terms.symbol)
     tell_protective(batch, terms)
-    position = batch.positions.get(terms.id)
+    position = batch.moved.get(terms.id)
     if position is not None:
         leverage, version = account.leverage_on(terms.id), position.version
         for closed in batch.closed:

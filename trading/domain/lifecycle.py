@@ -78,6 +78,7 @@ class OrderSource(StrEnum):
     ADMIN = "admin"
     LIQUIDATION = "liquidation"
     EXTERNAL = "external"
+    TWAP = "twap"  # a slice of a TWAP order
 
 
 class LedgerAccount(StrEnum):
@@ -91,6 +92,18 @@ class LedgerAccount(StrEnum):
     CLEARING = "clearing"
     ADJUSTMENTS = "adjustments"
     INSURANCE = "insurance"
+
+
+class HoldPurpose(StrEnum):
+    """What an amount is held for."""
+
+    ADJUSTMENT = "adjustment"
+
+
+class HoldState(StrEnum):
+    HELD = "held"
+    SETTLED = "settled"
+    RELEASED = "released"
 
 
 class EntryKind(StrEnum):

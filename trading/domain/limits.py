@@ -1,5 +1,6 @@
 """What may stand in an order's way beside its market's rules: halts, limits an owner set themself, the risk day."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -67,6 +68,14 @@ class OwnLimit:
     def columns(self, name: str) -> dict[str, Any]:
         """Its columns on the account."""
         return {name: self.value, f"{name}_next": self.next_value, f"{name}_next_at": self.next_at}
+
+
+def first_limit(wanted: Decimal | None, *, others: Iterable[OwnLimit], now: datetime) -> OwnLimit:
+    """The limit of an account that is opened beside (or after) `others`: opening one is no way to loosen at once, so it
+    starts with the tightest of theirs, and what was `wanted` comes after 24 hours where that is looser.
+    """
+    present = [limit.value for other in others if (limit := other.at(now)).value is not None]
+    return OwnLimit(min(present, default=None)).changed(wanted, now=now)
 
 
 def own_limit(account: Any, name: str) -> OwnLimit:

@@ -36,6 +36,7 @@ class MarginSummary:
     unrealized_pnl: Decimal
     initial: Decimal
     maintenance: Decimal
+    held: Decimal = ZERO
 
     @property
     def equity(self) -> Decimal:
@@ -44,13 +45,13 @@ class MarginSummary:
 
     @property
     def available(self) -> Decimal:
-        """Equity that is not bound; below zero when the market went against the account."""
-        return self.equity - self.initial
+        """Equity that is neither bound nor held; below zero when the market went against the account."""
+        return self.equity - self.initial - self.held
 
     @property
     def withdrawable(self) -> Decimal:
         """What could leave: free margin, but no unrealised profit."""
-        return max(ZERO, min(self.available, self.balance - self.initial))
+        return max(ZERO, min(self.available, self.balance - self.initial - self.held))
 
     @property
     def ratio(self) -> Decimal:
@@ -87,7 +88,11 @@ def summarise(account: AccountState, board: Board) -> MarginSummary:
             maintenance += abs(exposure) * board.markets[market_id].maintenance_margin_rate
         initial += initial_margin(exposure=exposure, orders=orders, leverage=account.leverage_on(market_id))
     return MarginSummary(
-        balance=account.cash.balance, unrealized_pnl=unrealized, initial=initial, maintenance=maintenance
+        balance=account.cash.balance,
+        unrealized_pnl=unrealized,
+        initial=initial,
+        maintenance=maintenance,
+        held=account.held,
     )
 
 

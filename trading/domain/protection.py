@@ -10,6 +10,7 @@ could not take of the first stays protected by both.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID
 
 from astrade.core.errors import PriceOffTick, ValidationFailed
 from astrade.core.messages import MarketView
@@ -68,7 +69,8 @@ def attach(batch: Batch, parent: OrderState, *, quantity: Decimal, terms: Terms,
             continue
         leg = next((leg for leg in _pair(batch, parent.id, terms.id) if leg.role is role), None)
         if leg is None:
-            plan = _Plan(role, price=price, by=parent.trigger_by or TriggerBy.MARK, parent_id=parent.id)
+            by = parent.trigger_by or TriggerBy.MARK
+            plan = _Plan(role, price=price, by=by, parent_id=parent.id, parent_uuid=parent.uuid)
             _new_leg(batch, plan, quantity=opened, terms=terms, sequence=sequence)
         else:
             leg.protected_quantity += opened
@@ -108,7 +110,13 @@ def filled(batch: Batch, leg: OrderState, terms: Terms) -> None:
         for other in others:
             other.protected_quantity -= leg.filled_quantity
             _note(batch, other)
-        plan = _Plan(leg.role, price=leg.trigger_price, by=leg.trigger_by or TriggerBy.MARK, parent_id=leg.parent_id)
+        plan = _Plan(
+            leg.role,
+            price=leg.trigger_price,
+            by=leg.trigger_by or TriggerBy.MARK,
+            parent_id=leg.parent_id,
+            parent_uuid=leg.parent_uuid,
+        )
         left = leg.protected_quantity - leg.filled_quantity
         _new_leg(batch, plan, quantity=left, terms=terms, sequence=leg.admitted_sequence)
 
@@ -157,6 +165,7 @@ class _Plan:
     price: Decimal
     by: TriggerBy = TriggerBy.MARK
     parent_id: int | None = None
+    parent_uuid: UUID | None = None
 
 
 def _needed(leg: OrderState, position: PositionState) -> Decimal:
@@ -219,6 +228,7 @@ def _new_leg(batch: Batch, plan: _Plan, *, quantity: Decimal, terms: Terms, sequ
         trigger_by=plan.by,
         role=plan.role,
         parent_id=plan.parent_id,
+        parent_uuid=plan.parent_uuid,
         protected_quantity=quantity,
     )
     batch.move(leg, OrderStatus.UNTRIGGERED)

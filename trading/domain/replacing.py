@@ -12,8 +12,9 @@ from trading.domain import admission
 from trading.domain.admission import Limits
 from trading.domain.batch import Batch
 from trading.domain.bodies import text_of
-from trading.domain.booking import check_request, take
+from trading.domain.booking import check_request
 from trading.domain.ending import announce
+from trading.domain.filling import take
 from trading.domain.lifecycle import OrderStatus, OrderType
 from trading.domain.margin import Board, summarise
 from trading.domain.shapes import Terms
@@ -55,13 +56,14 @@ def replace_order(
     """Change a live order; a new price that crosses fills as taker at once. Raises the refusal's error.
 
     An order that already is as wished is left alone, whatever version is named: a repeat of the same call finds its own
-    work. What only shrinks an order is held against size rules alone, keeps its place in the queue, and needs no
-    `view`; anything else passes all checks of a new order and is admitted anew.
+    work. One that is still on its way is not open yet. What only shrinks an order is held against size rules alone,
+    keeps its place in the queue, and needs no `view`; anything else passes all checks of a new order and is admitted
+    anew.
     """
     wanted = changes.of(order)
     if not wanted and (order.is_live or order.status is OrderStatus.FILLED):
         return
-    if not order.is_live or order.is_expired(batch.now):
+    if not order.is_live or order.is_expired(batch.now) or order.status is OrderStatus.SUBMITTED:
         raise errors.OrderNotOpen(details={"status": order.status})
     if version is not None and version != order.version:
         raise errors.VersionConflict(details={"version": order.version})
@@ -87,6 +89,8 @@ def _only_shrinks(wanted: Wanted) -> bool:
 
 
 def _check_fits(order: OrderState, wanted: Wanted) -> None:
+    if order.type is OrderType.TWAP:
+        raise errors.OrderTypeNotOffered("A TWAP order can't be replaced", details={"type": order.type})
     if order.role is not None:
         _refuse("id", "A take profit or stop loss is changed on its position.")
     for name, (before, after) in wanted.items():
@@ -94,8 +98,6 @@ def _check_fits(order: OrderState, wanted: Wanted) -> None:
             _refuse(name, f"An order of type {order.type} has none.")
         if name == "trigger_price" and order.status is not OrderStatus.UNTRIGGERED:
             _refuse(name, "The order is triggered already.")
-        if name == "trigger_price" and order.is_resting:
-            _refuse(name, "The order has triggered.")
         if name == "quantity" and after <= order.filled_quantity:
             _refuse(name, f"Must exceed what is filled: {plain(order.filled_quantity)}.")
 
@@ -108,9 +110,7 @@ def _request_of(order: OrderState, wanted: Wanted) -> OrderRequest:
     """The order as it is to be, as if it were asked for today; one that has triggered is a limit order."""
     kept = {name: getattr(order, name) for name in OrderRequest.__slots__}
     if order.status is not OrderStatus.UNTRIGGERED:
-        kept |= {"trigger_price": None, "trigger_by": None}  # a triggered order is a limit order
-    if order.is_resting:
-        kept |= {"type": OrderType.LIMIT, "trigger_price": None}
+        kept |= {"type": OrderType.LIMIT, "trigger_price": None, "trigger_by": None}
     return OrderRequest(**kept | {name: after for name, (_, after) in wanted.items()})
 
 

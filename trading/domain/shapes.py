@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
+from trading.domain.slicing import TwapState
+
 
 class Terms(Protocol):
     """A market with the rules an order is held against (`marketdata.selectors.MarketInfo`)."""
@@ -113,6 +115,10 @@ class OrderLike(Protocol):
     def filled_notional(self) -> Decimal: ...
     @property
     def fee(self) -> Decimal: ...
+    @property
+    def parent_uuid(self) -> UUID | None: ...
+    @property
+    def twap(self) -> TwapState | None: ...
     @property
     def version(self) -> int: ...
     @property

@@ -18,6 +18,7 @@ from trading.domain.lifecycle import (
     TriggerBy,
 )
 from trading.domain.limits import Halt, RiskDay
+from trading.domain.slicing import TwapState, TwapTerms
 
 
 @dataclass(slots=True)
@@ -27,6 +28,15 @@ class CashState:
     id: int
     asset: str
     balance: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldAmount:
+    """A row of `trading.models.Hold` that has not ended; in the account's currency."""
+
+    id: int
+    reference: str
+    amount: Decimal
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,6 +111,10 @@ class OrderState:
     queue_ahead: Decimal | None = None  # at its price when it was admitted; None where the book did not show it
     queue_sequence: int = 0  # up to this book sequence what traded at its price is counted
     protected_quantity: Decimal = ZERO  # of a protective order: what of its parent's fills it is to close at most
+    arrives_at: datetime | None = None  # of one that was sent with simulated latency (`trading.domain.arriving`)
+    reserve_price: Decimal | None = None  # a market order binds margin at it on its way
+    parent_uuid: UUID | None = None  # not its column, but its parent's
+    twap: TwapState | None = None  # not its column, but a row beside it
 
     @property
     def remaining(self) -> Decimal:
@@ -109,17 +123,41 @@ class OrderState:
 
     @property
     def is_resting(self) -> bool:
-        """Whether it waits in the book."""
-        return self.status in RESTING
+        """Whether it waits in the book; a TWAP order never does, its slices take."""
+        return self.status in RESTING and self.type is not OrderType.TWAP
 
     @property
     def is_live(self) -> bool:
         """Whether anything can still become of it."""
         return self.status in LIVE
 
+    @property
+    def margin_price(self) -> Decimal | None:
+        """What it binds margin at while it is open; None for what binds none."""
+        if self.reduce_only or self.status is OrderStatus.UNTRIGGERED or self._waits_to_wait:
+            return None
+        if self.twap is not None:
+            return self.twap.reserve_price
+        return self.reserve_price if self.price is None else self.price
+
+    @property
+    def _waits_to_wait(self) -> bool:
+        """Whether it is on its way to where it waits for its trigger."""
+        return self.status is OrderStatus.SUBMITTED and self.trigger_price is not None
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When a TWAP order has something to do next; None while it is paused, and for any other."""
+        waits = self.twap is not None and self.is_live and self.twap.paused_at is None
+        return self.twap.next_at if self.twap is not None and waits else None
+
     def is_expired(self, now: datetime) -> bool:
         """Whether its time is over, be it noted yet or not."""
         return self.expires_at is not None and now >= self.expires_at
+
+
+NOT_OF_THE_ROW = ("parent_uuid", "twap")
+ORDER_COLUMNS = tuple(name for name in OrderState.__slots__ if name not in NOT_OF_THE_ROW)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,9 +178,10 @@ class OpenOrders:
     def add(self, order: OrderState, *, sign: int = 1) -> None:
         """Count an order in (or out, with `sign` -1) with what remains of it."""
         self.count += sign
-        if order.reduce_only or order.price is None or order.status is OrderStatus.UNTRIGGERED:
+        price = order.margin_price
+        if price is None:
             return
-        quantity, notional = sign * order.remaining, sign * order.remaining * order.price
+        quantity, notional = sign * order.remaining, sign * order.remaining * price
         if order.side is Side.BUY:
             self.buy_quantity += quantity
             self.buy_notional += notional
@@ -162,6 +201,7 @@ class AccountHead:
     venue: str
     state: str
     simulator: str
+    simulated_latency_ms: int = 0
     max_leverage: int
     max_daily_loss: Decimal | None
     max_daily_loss_next: Decimal | None
@@ -187,12 +227,18 @@ class AccountState(AccountHead):
     positions: dict[int, PositionState] = field(default_factory=dict)
     open_orders: dict[int, OpenOrders] = field(default_factory=dict)
     leverage: dict[int, int] = field(default_factory=dict)
+    holds: list[HeldAmount] = field(default_factory=list)  # in force
     cool_off_until: datetime | None = None
     halts: list[Halt] = field(default_factory=list)  # not lifted, and not those of other markets and accounts
     risk_day: RiskDay | None = None  # the last one reckoned, be it over or not
     order: OrderState | None = None  # the one named by the caller, if it exists
     protective: list[OrderState] = field(default_factory=list)  # take profits and stop losses that wait, all markets
     orders: list[OrderState] = field(default_factory=list)  # those the caller asked for beside it, oldest first
+
+    @property
+    def held(self) -> Decimal:
+        """Cash that waits for a decision (`trading.domain.holds`)."""
+        return sum((hold.amount for hold in self.holds), ZERO)
 
     def orders_on(self, market_id: int) -> OpenOrders:
         """Open-order sums of a market, made when absent."""
@@ -223,3 +269,4 @@ class OrderRequest:
     trigger_by: TriggerBy | None = None
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
+    twap: TwapTerms | None = None

@@ -44,7 +44,6 @@ class Untriggered:
     trigger_by: TriggerBy
     admitted_sequence: int
     admitted_at: datetime
-    side: Side | None = None
 
 
 def triggers_upwards(type_: OrderType, side: Side) -> bool:

@@ -3,12 +3,14 @@ from trading.models.adjustment import AdjustmentProposal
 from trading.models.dead_man_switch import DeadManSwitch
 from trading.models.event import Event, ReaderPosition
 from trading.models.funds import Deposit, Transfer
+from trading.models.hold import Hold
 from trading.models.ledger import JournalEntry, Posting
 from trading.models.margin import FundingHour, FundingPayment, Liquidation
 from trading.models.order import Fill, Order, OrderRefusal, OrderTransition
 from trading.models.position import ClosedPosition, Position
 from trading.models.proof import BalanceLeaf, BalanceRoot, BalanceTreeLevel
 from trading.models.risk import RiskDay, TradingHalt
+from trading.models.twap import TwapPlan
 
 __all__ = [
     "AdjustmentProposal",
@@ -24,6 +26,7 @@ __all__ = [
     "Fill",
     "FundingHour",
     "FundingPayment",
+    "Hold",
     "JournalEntry",
     "Liquidation",
     "MarketSetting",
@@ -37,4 +40,5 @@ __all__ = [
     "TradingAccount",
     "TradingHalt",
     "Transfer",
+    "TwapPlan",
 ]

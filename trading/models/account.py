@@ -11,6 +11,7 @@ from astrade.core.money import plain
 from marketdata.models import Market
 
 MAX_LEVERAGE = 100
+MAX_LATENCY_MS = 5000
 GENESIS_HASH = "0" * 64
 
 
@@ -43,6 +44,7 @@ class TradingAccount(models.Model):
     state = models.CharField(max_length=16, choices=State.choices, default=State.ACTIVE)
     currency = models.CharField(max_length=16, default="USD")
     simulator = models.CharField(max_length=16, choices=Simulator.choices, default=Simulator.REALISTIC)
+    simulated_latency_ms = models.PositiveSmallIntegerField(default=0)
     max_leverage = models.PositiveSmallIntegerField(default=10)
     max_daily_loss = AmountField(null=True, blank=True)
     max_daily_loss_next = AmountField(null=True, blank=True)  # what it becomes at `…_next_at`, if that is set
@@ -67,6 +69,9 @@ class TradingAccount(models.Model):
             models.UniqueConstraint(fields=["user"], condition=Q(is_primary=True), name="account_one_primary_a_user"),
             models.CheckConstraint(
                 condition=Q(max_leverage__gte=1, max_leverage__lte=MAX_LEVERAGE), name="account_leverage_in_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(simulated_latency_ms__lte=MAX_LATENCY_MS), name="account_latency_in_range"
             ),
         ]
         indexes = [models.Index(fields=["user", "-id"], name="account_by_user")]

@@ -14,13 +14,16 @@ class AdjustmentProposal(models.Model):
     """An amount to be booked on an account's cash, or the reversal of what an entry did to it; `amount` is signed.
 
     Booked once, when approved by somebody else than who proposed it: `entry` is the journal entry that came of it.
-    `may_overdraw` says that cash may become negative by it.
+    `may_overdraw` says that cash may become negative by it. What it would take is held (`trading.domain.holds`) until
+    it is decided, its proposer withdraws it, or `expires_at` is over.
     """
 
     class State(models.TextChoices):
         PENDING = "pending"
         APPROVED = "approved"
         REJECTED = "rejected"
+        WITHDRAWN = "withdrawn"
+        EXPIRED = "expired"
 
     uuid = models.UUIDField(default=public_id, unique=True, editable=False)
     account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="adjustment_proposals", db_index=False)
@@ -31,6 +34,7 @@ class AdjustmentProposal(models.Model):
     state = models.CharField(max_length=16, choices=State.choices, default=State.PENDING)
     proposed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     proposed_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False
     )
@@ -40,7 +44,9 @@ class AdjustmentProposal(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["reverses"], condition=~Q(state="rejected"), name="adjustment_one_reversal_an_entry"
+                fields=["reverses"],
+                condition=Q(state__in=["pending", "approved"]),
+                name="adjustment_one_reversal_an_entry",
             ),
             models.CheckConstraint(
                 condition=~Q(decided_by=F("proposed_by")), name="adjustment_decided_by_somebody_else"
@@ -48,12 +54,16 @@ class AdjustmentProposal(models.Model):
             models.CheckConstraint(
                 condition=Q(state="pending", decided_by=None, decided_at=None, entry=None)
                 | Q(state="rejected", decided_by__isnull=False, decided_at__isnull=False, entry=None)
+                | Q(state__in=["withdrawn", "expired"], decided_by=None, decided_at__isnull=False, entry=None)
                 | Q(state="approved", decided_by__isnull=False, decided_at__isnull=False, entry__isnull=False),
                 name="adjustment_decided_as_its_state_says",
             ),
             models.CheckConstraint(condition=~Q(amount=0) & ~Q(reason=""), name="adjustment_moves_something"),
         ]
-        indexes = [models.Index(fields=["account", "-id"], name="adjustment_by_account")]
+        indexes = [
+            models.Index(fields=["account", "-id"], name="adjustment_by_account"),
+            models.Index(fields=["expires_at"], condition=Q(state="pending"), name="adjustment_by_expiry"),
+        ]
 
     def __str__(self) -> str:
         return f"{plain(self.amount)} ({self.state})"

@@ -1,6 +1,7 @@
 """Orders, what became of them, and the fills they got."""
 
 from decimal import Decimal
+from uuid import UUID
 
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
@@ -20,6 +21,7 @@ from trading.domain.lifecycle import (
     TimeInForce,
     TriggerBy,
 )
+from trading.domain.slicing import TwapState
 from trading.models.account import TradingAccount
 from trading.models.base import BookedModel, choices_of
 
@@ -63,8 +65,10 @@ class Order(BookedModel):
     role = models.CharField(max_length=11, choices=choices_of(OrderRole), null=True)  # noqa: DJ001 - protects nothing
     parent = models.ForeignKey(
         "self", models.PROTECT, null=True, related_name="children", db_constraint=False, db_index=False
-    )  # the order a protective order came with; one without protects the whole position
+    )  # the TWAP order that a slice is of; the order a protective order came with (without: the whole position's)
     protected_quantity = AmountField(default=Decimal(0))
+    arrives_at = models.DateTimeField(null=True)  # of one that was sent with simulated latency
+    reserve_price = AmountField(null=True)  # a market order binds margin at it on its way
     queue_ahead = AmountField(null=True)  # stood before it at its price; empty where the book did not show it
     queue_sequence = models.BigIntegerField(default=0)  # book sequence up to which trades at its price are counted
 
@@ -98,10 +102,27 @@ class Order(BookedModel):
                 condition=Q(status__in=sorted(LIVE), expires_at__isnull=False),
                 name="order_live_by_expiry",
             ),
+            models.Index(
+                fields=["arrives_at", "id"],
+                condition=Q(status=OrderStatus.SUBMITTED, arrives_at__isnull=False),
+                name="order_on_its_way",
+            ),
+            models.Index(fields=["parent", "id"], condition=Q(parent__isnull=False), name="order_children"),
         ]
 
     def __str__(self) -> str:
         return f"#{self.number} {self.side} {plain(self.quantity)}"
+
+    @property
+    def parent_uuid(self) -> UUID | None:
+        """Its parent's public id; select the parent along."""
+        return None if self.parent is None else self.parent.uuid
+
+    @property
+    def twap(self) -> TwapState | None:
+        """A TWAP order's plan; select `plan` along."""
+        plan = getattr(self, "plan", None) if self.type == OrderType.TWAP else None
+        return None if plan is None else TwapState(**{name: getattr(plan, name) for name in TwapState.__slots__})
 
 
 class OrderTransition(BookedModel):

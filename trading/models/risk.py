@@ -52,7 +52,8 @@ class RiskDay(models.Model):
     """What an account stood at when its owner's local day began; reckoned once from the ledger, never changed.
 
     `equity` is cash and unrealised PnL at the marks of that midnight; `net_deposits` and `traded_notional` are the
-    account's counters of the same names at that moment.
+    account's counters of the same names at that moment. The first day of an account that follows a closed one begins
+    with what that one lost (as equity that it never had) and traded (as volume below zero) in it.
     """
 
     account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="risk_days", db_index=False)

@@ -15,11 +15,12 @@ from trading import selectors
 from trading.domain.admission import check_account, check_leverage, check_margin, leverage_cap
 from trading.domain.bodies import balance_body
 from trading.domain.lifecycle import EntryKind, LedgerAccount
-from trading.domain.limits import OWN_LIMITS, own_limit
+from trading.domain.limits import LOOSENING_TAKES, OWN_LIMITS, first_limit, own_limit
 from trading.domain.margin import Board, summarise
 from trading.loading import AccountRef
 from trading.models import CashBalance, MarketSetting, TradingAccount
 from trading.services.bookings import booking, present_board
+from trading.services.risk_days import pass_on_day
 
 MAX_PRACTICE_ACCOUNTS = 5
 MAX_INITIAL_BALANCE = Decimal(100_000)
@@ -35,11 +36,13 @@ def open_practice_account(
     max_daily_loss: Decimal | None = None,
     max_daily_notional: Decimal | None = None,
     simulator: str = TradingAccount.Simulator.REALISTIC,
+    simulated_latency_ms: int = 0,
 ) -> TradingAccount:
     """Open a practice account with virtual money (10,000 unless said); the user's first one becomes the primary one.
 
-    Raises FundsLimitExceeded beyond five open practice accounts or 100,000. Locks the user and their accounts,
-    then the new one.
+    Daily limits are no looser than those the user set on other accounts, until 24 hours later, and its first risk day
+    begins with what accounts closed in it lost. Raises FundsLimitExceeded beyond five open practice accounts or
+    100,000. Locks the user and their accounts, then the new one.
     """
     balance = Decimal(settings.PRACTICE_INITIAL_BALANCE) if initial_balance is None else initial_balance
     if not 0 <= balance <= MAX_INITIAL_BALANCE:
@@ -53,18 +56,14 @@ def open_practice_account(
             max_daily_loss=max_daily_loss,
             max_daily_notional=max_daily_notional,
             simulator=simulator,
+            simulated_latency_ms=simulated_latency_ms,
         )
         with booking(AccountRef(account_id=account.pk)) as batch:
-            reference = opening_reference(account)
+            reference = selectors.opening_reference(account)
             batch.post(EntryKind.DEPOSIT, amount=balance, against=LedgerAccount.EXTERNAL, reference=reference)
             summary = summarise(batch.account, nothing_open)
             batch.emit("balance_update", balance_body(summary, asset=batch.account.cash.asset))
     return account
-
-
-def opening_reference(account: TradingAccount) -> str:
-    """The reference of the entry with an account's starting balance."""
-    return f"faucet:{account.uuid}"
 
 
 def _create(user_id: int, *, name: str, simulator: str, **limits: Any) -> TradingAccount:
@@ -76,16 +75,30 @@ def _create(user_id: int, *, name: str, simulator: str, **limits: Any) -> Tradin
     TradingAccount.objects.filter(user_id=user_id, is_primary=True, state=TradingAccount.State.CLOSED).update(
         is_primary=False
     )
+    now = timezone.now()
     account = TradingAccount.objects.create(
         user_id=user_id,
         name=name,
         is_primary=not any(account.is_primary for account in open_ones),
         simulator=simulator,
-        created_at=timezone.now(),
-        **limits,
+        created_at=now,
+        **limits | _first_limits(limits, owned, now=now),
     )
     CashBalance.objects.create(account=account, asset=account.currency)
+    traded = [account for account in owned if account.closed_at is not None and account.fill_count]
+    if traded:
+        pass_on_day(account.pk, closed=traded, user_id=user_id, now=now)
     return account
+
+
+def _first_limits(wanted: dict[str, Any], owned: list[TradingAccount], *, now: datetime) -> dict[str, Any]:
+    """Columns of the owner's limits. Those of an account count for a day after it was closed."""
+    others = [account for account in owned if account.closed_at is None or account.closed_at > now - LOOSENING_TAKES]
+    columns: dict[str, Any] = {}
+    for name in OWN_LIMITS:
+        held = [own_limit(account, name) for account in others]
+        columns |= first_limit(wanted[name], others=held, now=now).columns(name)
+    return columns
 
 
 def update_account(

@@ -15,7 +15,7 @@ from trading.domain.margin import Board
 from trading.loading import AccountRef, OrderRef, OrdersRef, load_account
 from trading.models.base import ROW_ID_BLOCK
 from trading.pipeline import transaction
-from trading.writer import write
+from trading.writer import statement_of
 
 UUIDS_AT_ONCE = 8
 
@@ -41,12 +41,12 @@ def booking(
 
     Whatever the block raises rolls everything back. Raises NotFound for an account that is not the caller's.
     """
-    with transaction():
+    with transaction() as last:
         state, now = load_account(account, market_id=market_id, order=order, orders=orders)
         batch = Batch(state, now=now, new_uuid=partial(next, _uuids()), row_ids=ROW_ID_BLOCK)
         yield batch
         if batch.frames:
-            write(batch)
+            last.append(statement_of(batch))
     announce_on_commit(state.id, batch.frames)  # now, or with the transaction that this one is a part of
 
 

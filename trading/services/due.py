@@ -1,4 +1,5 @@
-"""What becomes due by the clock alone: orders whose time is over, dead-man switches. The database's clock decides.
+"""What becomes due by the clock alone: orders whose time is over, slices, dead-man switches, proposals of staff. The
+database's clock decides.
 
 Each booking decides again under its account's lock, so what is done twice, late or by two processes is done once.
 """
@@ -16,7 +17,9 @@ from trading.domain.ending import EXPIRED, end_orders
 from trading.domain.lifecycle import LIVE, OrderStatus
 from trading.loading import ORDERS_AT_ONCE, AccountRef, OrdersRef
 from trading.models import DeadManSwitch, Order
+from trading.services.adjustments import expire_adjustments, overdue_accounts
 from trading.services.bookings import booking, present_board
+from trading.services.twap import due_slices, run_due_slices
 
 DUE_AT_ONCE = 500
 SWITCHED = "dead_man_switch"
@@ -36,9 +39,12 @@ def due_work() -> list[Due]:
     expired = dict.fromkeys(orders.values_list("account_id", flat=True)[:DUE_AT_ONCE])
     switches = DeadManSwitch.objects.filter(fires_at__lte=Now()).order_by("fires_at")
     silent = switches.values_list("account_id", flat=True)[:DUE_AT_ONCE]
+    slices = dict.fromkeys(due.account_id for due in due_slices(at_most=DUE_AT_ONCE))
     return [
         *(Due(account_id, expire_orders) for account_id in expired),
         *(Due(account_id, fire_switch) for account_id in silent),
+        *(Due(account_id, run_due_slices) for account_id in slices),
+        *(Due(account_id, expire_adjustments) for account_id in overdue_accounts(DUE_AT_ONCE)),
     ]
 
 

@@ -6,11 +6,9 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
 
 from accounts.services.locks import locked_user
 from astrade.core import errors
-from astrade.core.money import ZERO
 from trading import selectors
 from trading.domain import funds as decide
 from trading.domain.margin import Board
@@ -82,10 +80,7 @@ def grant_faucet(*, account: AccountRef, amount: Decimal, board: Board) -> Grant
     with transaction.atomic():
         locked_user(row.user_id)
         with booking(AccountRef(account_id=row.pk)) as batch:
-            today = Deposit.objects.filter(
-                account__user_id=row.user_id, source=Deposit.Source.FAUCET, at__gte=decide.utc_day(batch.now)
-            )
-            granted = today.aggregate(total=Sum("amount"))["total"] or ZERO
+            granted = selectors.faucet_granted(row.user_id, since=decide.utc_day(batch.now))
             decide.faucet(batch, amount=amount, granted_today=granted, board=board, reference=f"faucet:{uuid}")
             deposit = Deposit.objects.create(
                 uuid=uuid,

@@ -4,7 +4,7 @@ network.
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -24,6 +24,7 @@ from trading.domain.admission import Limits
 from trading.domain.ending import end_orders
 from trading.domain.lifecycle import OrderStatus, Side
 from trading.domain.margin import Board
+from trading.domain.matching import Reached
 from trading.domain.queues import Traded
 from trading.domain.state import AccountState, OrderRequest, OrderState
 from trading.loading import ORDERS_AT_ONCE, AccountRef, OrderRef, OrdersRef
@@ -45,9 +46,10 @@ def limits() -> Limits:
     return Limits(open_orders_max=settings.MAX_OPEN_ORDERS, stale_after_s=settings.FEED_STALE_AFTER_S)
 
 
-def place_order(*, account: AccountRef, symbol: str, request: OrderRequest) -> Placed:
+def place_order(*, account: AccountRef, symbol: str, request: OrderRequest, travels: bool = True) -> Placed:
     """Place an order on a practice account; what it gets at once is filled before this returns.
 
+    On an account with simulated latency it is on its way then (`submitted`), unless it doesn't travel.
     The same `client_order_id` with the same request returns the first order; with another one DuplicateClientOrderId is
     raised. Locks the account. A refusal rolls everything back, is kept as one `OrderRefusal` and raised as its error.
     """
@@ -56,16 +58,16 @@ def place_order(*, account: AccountRef, symbol: str, request: OrderRequest) -> P
     try:
         admission.check_offered(request)
         try:
-            return _place(account, terms, request)
-        except errors.MarketDataStale:
-            return _place(account, terms, request)  # prices may have aged while it waited for the lock: read again once
+            return _place(account, terms, request, travels)
+        except errors.MarketDataStale:  # prices may have aged while it waited for the lock: read again once
+            return _place(account, terms, request, travels)
     except AstradeError as refusal:
         _keep_refusal(account, terms, request, refusal)
         raise
 
 
 @opens_risk_day
-def _place(account: AccountRef, terms: MarketInfo, request: OrderRequest) -> Placed:
+def _place(account: AccountRef, terms: MarketInfo, request: OrderRequest, travels: bool) -> Placed:
     view, quotes, missing = market_view(terms.symbol)
     board = Board(markets=markets_by_id(), quotes=quotes)
     fingerprint = fingerprint_of(terms, request)
@@ -78,7 +80,14 @@ def _place(account: AccountRef, terms: MarketInfo, request: OrderRequest) -> Pla
         if view is None:
             raise missing or errors.MarketDataStale
         order = decide.admit(
-            batch, request, terms=terms, view=view, board=board, limits=limits(), fingerprint=fingerprint
+            batch,
+            request,
+            terms=terms,
+            view=view,
+            board=board,
+            limits=limits(),
+            fingerprint=fingerprint,
+            travels=travels,
         )
         return Placed(body=order_body_of(batch.account, order), replayed=False)
 
@@ -179,6 +188,30 @@ def fill_resting_order(
         if order is None or admitted not in (None, (order.price, order.admitted_sequence)):
             return False
         return decide.fill_resting(batch, order, board=board, book=book, traded_through=traded_through, traded=traded)
+
+
+@opens_risk_day
+def fill_resting_orders(
+    *, account_id: int, reached: Sequence[Reached], book: BookSnapshot, quotes: Mapping[str, Quote]
+) -> int:
+    """`fill_resting_order` for several orders of one account and market, one after the other in one booking; returns
+    how many were given something.
+
+    What one raises undoes all of them.
+    """
+    board, market = Board(markets=markets_by_id(), quotes=quotes), market_by_symbol(book.symbol)
+    named, filled = OrdersRef(order_ids=tuple(hit.order.order_id for hit in reached)), 0
+    with booking(AccountRef(account_id=account_id), market_id=market.id, orders=named) as batch:
+        waiting = {order.id: order for order in batch.account.orders}
+        for hit in reached:
+            order, reached_at = waiting.get(hit.order.order_id), (hit.order.price, hit.order.admitted_sequence)
+            if order is None or (order.price, order.admitted_sequence) != reached_at:
+                continue
+            batch.next_decision()
+            filled += decide.fill_resting(
+                batch, order, board=board, book=book, traded_through=hit.traded_through, traded=hit.traded
+            )
+    return filled
 
 
 def cancel_order(*, account: AccountRef, order: OrderRef, reason: str = "requested") -> dict[str, Any]:

@@ -29,12 +29,14 @@ def close_position(
     quantity: Decimal | None = None,
     client_order_id: str = "",
     source: OrderSource = OrderSource.APP,
+    travels: bool = True,
 ) -> Placed:
     """Close `quantity` base units of a position, all of it unless said, at market; returns the order that does.
 
     Raises NotFound where nothing is open, ReduceOnlyWouldIncrease for more than is held. If the position shrinks before
     the order is decided, that is a refusal too: nothing is ever opened the other way. The same `client_order_id`
-    returns the first order, or raises DuplicateClientOrderId if that was for something else.
+    returns the first order, or raises DuplicateClientOrderId if that was for something else. Takes the account's
+    simulated latency unless it doesn't travel.
     """
     if client_order_id and (placed := _placed_before(account, client_order_id, symbol=symbol, quantity=quantity)):
         return placed
@@ -51,7 +53,8 @@ def close_position(
         client_order_id=client_order_id,
         source=source,
     )
-    return place_order(account=account, symbol=markets_by_id()[position.market_id].symbol, request=request)
+    symbol = markets_by_id()[position.market_id].symbol
+    return place_order(account=account, symbol=symbol, request=request, travels=travels)
 
 
 def protect_position(

@@ -11,11 +11,13 @@ from astrade.core.money import ZERO
 from marketdata.selectors import markets_by_id
 from trading import selectors
 from trading.domain.admission import check_account
-from trading.domain.lifecycle import LedgerAccount, OrderSource
+from trading.domain.lifecycle import OrderSource
+from trading.domain.limits import HaltScope
 from trading.loading import AccountRef, read_account
-from trading.models import MarketSetting, Posting, TradingAccount
-from trading.services.accounts import open_practice_account, opening_reference
+from trading.models import MarketSetting, TradingAccount
+from trading.services.accounts import open_practice_account
 from trading.services.bookings import booking
+from trading.services.halts import HaltTarget, halts_in_force, set_halt
 from trading.services.orders import cancel_orders
 from trading.services.positions import close_position
 
@@ -74,7 +76,8 @@ def _close(account: AccountRef, *, market_id: int, source: OrderSource) -> None:
     terms, before = markets_by_id()[market_id], ZERO
     while (held := _held(account, market_id)) and held != before:
         before = held
-        close_position(account=account, symbol=terms.symbol, quantity=min(held, terms.max_quantity), source=source)
+        quantity = min(held, terms.max_quantity)
+        close_position(account=account, symbol=terms.symbol, quantity=quantity, source=source, travels=False)
 
 
 def _held(account: AccountRef, market_id: int) -> Decimal:
@@ -84,7 +87,9 @@ def _held(account: AccountRef, market_id: int) -> Decimal:
 
 def replace_account(*, account: AccountRef, initial_balance: Decimal | None = None) -> Replaced:
     """Close a practice account that `clear_account` has cleared and open its successor: same name, limits, simulator
-    and leverage, the primary one if this was, with the same starting balance unless said.
+    and leverage, the primary one if this was, with the same starting balance unless said. Nothing that protects its
+    owner is lost by it: halts of the account and limits that wait to be loosened go with it, and the risk day goes on
+    with what was lost and traded (`risk_days.pass_on_day`).
 
     Locks the user, their accounts and the new one. Raises NotFound, AccountFrozen, UserFrozen, FundsLimitExceeded, and
     OpenPositions while anything is open.
@@ -108,20 +113,18 @@ def replace_account(*, account: AccountRef, initial_balance: Decimal | None = No
         balance = _starting_balance(closing) if initial_balance is None else initial_balance
         successor = open_practice_account(user_id=closing.user_id, initial_balance=balance)
         _inherit(successor, closing)
+        for halt in halts_in_force(at).filter(account=closing):
+            target = HaltTarget(HaltScope.ACCOUNT, account=successor)
+            set_halt(target, reason=halt.reason, actor_id=None, now=at, until=halt.until)
     for found in (closing, successor):
         found.refresh_from_db()
     return Replaced(closed=closing, successor=successor)
 
 
 def _starting_balance(account: TradingAccount) -> Decimal:
-    opening = Posting.objects.filter(
-        entry__account=account,
-        entry__number=1,
-        entry__reference=opening_reference(account),
-        ledger_account=LedgerAccount.CASH,
-    )
-    amount: Decimal | None = opening.values_list("amount", flat=True).first()
-    return ZERO if amount is None else amount
+    found = selectors.account_as_opened(AccountRef(account_id=account.pk))
+    opened_with: Decimal = found.initial_balance  # type: ignore[attr-defined]
+    return opened_with
 
 
 def _inherit(successor: TradingAccount, predecessor: TradingAccount) -> None:

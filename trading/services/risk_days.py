@@ -4,7 +4,7 @@ No job has to run at any midnight: the first order that needs the day reckons it
 which change no more (DESIGN §4.4).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 from functools import wraps
@@ -21,7 +21,7 @@ from trading import models
 from trading.domain.lifecycle import FLOWS
 from trading.domain.limits import RiskDay, risk_day
 from trading.domain.risk import RiskDayNotOpen
-from trading.models import TradingAccount
+from trading.models import CashBalance, TradingAccount
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,9 +76,46 @@ def open_risk_day(account_id: int, *, user_id: int, now: datetime) -> None:
     """
     with transaction.atomic():
         TradingAccount.objects.select_for_update(no_key=True).filter(pk=account_id).first()
+    _store(account_id, reckon_risk_day(account_id, span=_span_of(user_id, now)))
+
+
+def pass_on_day(account_id: int, *, closed: Iterable[TradingAccount], user_id: int, now: datetime) -> None:
+    """Let a new account begin its first risk day with what its user's accounts closed in that day lost and traded:
+    the largest loss and the largest volume of them. A profit is not passed on.
+
+    Call it under the user's lock. The closed accounts hold no position, so their cash is their equity.
+    """
+    span = _span_of(user_id, now)
+    figures = [
+        _so_far(account, span) for account in closed if account.closed_at and account.closed_at >= span.starts_at
+    ]
+    loss, traded = (max((figure[n] for figure in figures), default=ZERO) for n in (0, 1))
+    if loss > ZERO or traded > ZERO:
+        began = RiskDay(
+            starts_at=span.starts_at,
+            ends_at=span.ends_at,
+            equity=max(ZERO, loss),
+            net_deposits=ZERO,
+            traded_notional=-traded,
+        )
+        _store(account_id, began)
+
+
+def _so_far(account: TradingAccount, span: LocalDay) -> tuple[Decimal, Decimal]:
+    """What an account without positions lost (less than nothing: earned) and traded in a day that lasts."""
+    stored = models.RiskDay.objects.filter(account=account, starts_at__lte=span.starts_at, ends_at__gt=span.starts_at)
+    day = stored.first() or reckon_risk_day(account.pk, span=span)
+    cash = CashBalance.objects.get(account=account, asset=account.currency).balance
+    earned = cash - account.net_deposits
+    return day.equity - day.net_deposits - earned, account.traded_notional - day.traded_notional
+
+
+def _span_of(user_id: int, now: datetime) -> LocalDay:
     zones = zones_of(user_id)
-    span = risk_day(now, zone=zones.zone, previous=zones.previous, changed_at=zones.changed_at)
-    day = reckon_risk_day(account_id, span=span)
+    return risk_day(now, zone=zones.zone, previous=zones.previous, changed_at=zones.changed_at)
+
+
+def _store(account_id: int, day: RiskDay) -> None:
     row = models.RiskDay(account_id=account_id, **{name: getattr(day, name) for name in RiskDay.__slots__})
     models.RiskDay.objects.bulk_create([row], ignore_conflicts=True)
 

@@ -27,6 +27,7 @@ from trading.services.risk_days import open_risk_day
 from trading.services.roots import DAY, make_roots
 from trading.services.snapshots import take_snapshots
 from trading.tests.factories import AT, open_account, place, ref
+from trading.tests.twaps import place_twap
 
 
 def account_with_everything() -> TradingAccount:
@@ -44,8 +45,10 @@ def account_with_everything() -> TradingAccount:
     move_money(account)
     set_halt(HaltTarget(HaltScope.VENUE, venue="binance"), reason="drill", actor_id=None, now=AT)
     open_risk_day(account.pk, user_id=account.user_id, now=AT)
+    place_twap(account)
     proposer: User = UserFactory.create(is_staff=True)
-    propose_adjustment(account_id=account.pk, staff_id=proposer.pk, amount=Decimal(5), reason="an outage")
+    for amount in (5, -5):
+        propose_adjustment(account_id=account.pk, staff_id=proposer.pk, amount=Decimal(amount), reason="an outage")
     list(make_roots(until=timezone.now() + DAY))
     return account
 

@@ -84,9 +84,9 @@ def test_orders_are_found_by_what_staff_are_told(staff: Client, account: Trading
     place(stranger, "1")
     order = Order.objects.get(account=account, number=1)
     words = {
-        "account": (str(account.uuid), 3),
-        "user": (str(account.user.uuid), 3),
-        "email": (account.user.email or "", 3),
+        "account": (str(account.uuid), 4),
+        "user": (str(account.user.uuid), 4),
+        "email": (account.user.email or "", 4),
         "order": (str(order.uuid), 1),
         "client id": ("told-by-the-user", 1),
     }

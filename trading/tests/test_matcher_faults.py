@@ -140,6 +140,18 @@ def test_prices_too_old_for_the_matchers_clock_reach_nobody(account: TradingAcco
     assert status_of() == "filled"
 
 
+def test_a_tick_that_nobody_understands_ends_nothing(account: TradingAccount) -> None:
+    with matching() as matcher:
+        stop(account, "105")
+        until(lambda: watched(matcher) == 1)
+        for raw in (b"", b"not json", b"{}", b'["BTC-USD"]', b"\xff"):
+            sync_client().publish(keys.TICKS, raw)
+        mark_moves("105", sequence=2)
+        until(lambda: status_of() == "filled")
+
+    assert_booked_once(account, fills=1)
+
+
 def test_a_feed_whose_clock_was_set_back_is_heard(account: TradingAccount) -> None:
     """A later book with an earlier time, still fresh."""
     place(account, "1", price="95")

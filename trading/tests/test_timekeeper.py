@@ -19,7 +19,7 @@ from trading.services.due import set_switch
 from trading.tests.conftest import Feed
 from trading.tests.factories import open_account, place, ref
 from trading.tests.test_concurrency import assert_whole
-from trading.timekeeper import LEASE, Timekeeper, timekeeper_runners
+from trading.timekeeper import LEASE, timekeeper_runners
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WITHIN_S = 20.0
@@ -27,8 +27,9 @@ WITHIN_S = 20.0
 
 @contextmanager
 def keeping(count: int = 1) -> Iterator[None]:
-    """Timekeepers in a thread of their own, as in `streams`."""
-    keepers, loop, stop = [Timekeeper() for _ in range(count)], asyncio.new_event_loop(), asyncio.Event()
+    """All timekeepers, so many times, in a thread of their own, as in `streams`."""
+    keepers = [keeper for _ in range(count) for keeper in timekeeper_runners()]
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
 
     async def run() -> None:
         asyncio.get_running_loop().set_default_executor(leases)
@@ -138,9 +139,26 @@ def test_one_account_that_cannot_be_helped_holds_up_nobody(account: TradingAccou
     assert Order.objects.get(pk=broken.pk).status == "open"
 
 
-def test_streams_runs_one() -> None:
-    (runner,) = timekeeper_runners()
-    assert runner.name == "timekeeper"
+@pytest.mark.parametrize("count", [1, 2])
+def test_orders_with_latency_arrive_by_themselves(account: TradingAccount, count: int) -> None:
+    """One that was due while nobody ran at once, another one after its latency."""
+    TradingAccount.objects.filter(pk=account.pk).update(simulated_latency_ms=400)
+    overdue = Order.objects.get(uuid=place(account, "1").body["id"])
+    until(lambda: timezone.now() > overdue.arrives_at)  # type: ignore[operator]
+    assert Order.objects.get(pk=overdue.pk).status == "submitted"
+
+    with keeping(count):
+        until(lambda: Order.objects.get(pk=overdue.pk).status == "filled")
+        order = Order.objects.get(uuid=place(account, "1").body["id"])
+        until(lambda: Order.objects.get(pk=order.pk).status == "filled")
+
+    decided = OrderTransition.objects.get(order=order, to_status="filled")
+    assert 0.4 <= (decided.at - order.created_at).total_seconds() < 2
+    assert_whole(account)
+
+
+def test_streams_runs_one_of_each() -> None:
+    assert [runner.name for runner in timekeeper_runners()] == ["timekeeper", "arrivals"]
 
 
 def test_what_is_due_is_found_by_its_indexes(account: TradingAccount) -> None:
@@ -151,6 +169,10 @@ def test_what_is_due_is_found_by_its_indexes(account: TradingAccount) -> None:
              "'unknown', 'untriggered') AND expires_at <= now() ORDER BY expires_at", "order_live_by_expiry"),
             ("SELECT account_id FROM trading_deadmanswitch WHERE fires_at <= now() ORDER BY fires_at",
              "dead_man_switch_armed"),
+            ("SELECT account_id FROM trading_order WHERE status = 'submitted' AND arrives_at <= now() "
+             "ORDER BY arrives_at, id", "order_on_its_way"),
+            ("SELECT account_id FROM trading_adjustmentproposal WHERE state = 'pending' AND expires_at <= now() "
+             "ORDER BY expires_at", "adjustment_by_expiry"),
         ):  # fmt: skip
             cursor.execute(f"EXPLAIN {query}")
             assert index in str(cursor.fetchall())

@@ -23,7 +23,7 @@ from trading.services.orders import cancel_orders
 from trading.tasks import check_ledger
 from trading.tests.conftest import Feed
 from trading.tests.factories import open_account, place, ref
-from trading.verification import _CANONICAL, _LINES, CHECKS, LEDGER_FINDINGS, posting_count, verify_ledger
+from trading.verification import _CANONICAL, _LINES, CHECKS, LEDGER_FINDINGS, posting_count, suspects, verify_ledger
 
 AMOUNT = st.integers(-(10**30), 10**30).map(lambda n: Decimal(n).scaleb(-18)).filter(bool)
 
@@ -176,6 +176,14 @@ TAMPERED = {
     ),
     "posting account": (update(POSTING.format(line=2), ledger_account="'funding'"), {"hash"}, "entry 2 (row"),
     "posting line": (update(POSTING.format(line=2), line="0"), {"hash"}, "entry 2 (row"),
+    "postings added": (
+        "INSERT INTO trading_posting (id, entry_id, line, ledger_account, asset, amount) "
+        "SELECT -line, e.id, line, 'fees', 'USD', 3.5 - line "
+        "FROM trading_journalentry e, generate_series(3, 4) AS line "
+        "WHERE e.account_id = %(account)s AND e.number = 2",
+        {"hash"},
+        "entry 2 (row",
+    ),
     "posting removed": (
         "DELETE FROM " + POSTING.format(line=1),
         {"hash", "balanced", "running balance", "cash balance", "booked"},
@@ -298,6 +306,88 @@ def test_what_a_superuser_changed_is_found_and_named(
     told = [where for places in found.values() for where in places]
     assert any(named in where for where in told), told
     assert all(str(account.uuid) in where for name, places in found.items() if name != "orphan" for where in places)
+
+
+FORGED = {
+    "running balance": (
+        update(POSTING.format(line=1), running_balance="running_balance + 1"),
+        {"running balance"},
+    ),
+    "amount": (
+        update(POSTING.format(line=1), amount="amount - 1"),
+        {"balanced", "running balance", "cash balance", "booked"},
+    ),
+    "amount of the platform": (update(POSTING.format(line=2), amount="amount + 1"), {"balanced"}),
+    "both amounts": (
+        update(POSTING.format(line="ANY('{1,2}')"), amount="amount + sign(amount)"),
+        {"running balance", "cash balance", "booked"},
+    ),
+    "asset": (
+        update(POSTING.format(line="ANY('{1,2}')"), asset="'EUR'"),
+        {"running balance", "cash balance"},
+    ),
+    "first entry": (
+        "UPDATE trading_posting SET running_balance = running_balance - 1 WHERE line = 1 AND entry_id = "
+        "(SELECT id FROM trading_journalentry WHERE account_id = %(account)s AND number = 1)",
+        {"running balance"},
+    ),
+    "all balances": (
+        "UPDATE trading_cashbalance SET balance = balance - 1 WHERE account_id = %(account)s; "
+        "UPDATE trading_posting SET running_balance = running_balance - 1 WHERE line = 1 AND entry_id IN "
+        "(SELECT id FROM trading_journalentry WHERE account_id = %(account)s)",
+        {"running balance", "cash balance"},
+    ),
+    "last entry": (
+        "DELETE FROM trading_posting WHERE entry_id = (SELECT id FROM trading_journalentry "
+        "WHERE account_id = %(account)s ORDER BY number DESC LIMIT 1)",
+        {"cash balance", "booked"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "checks"), FORGED.values(), ids=FORGED.keys())
+def test_what_a_superuser_forged_with_all_hashes_made_anew_is_found(
+    account: TradingAccount, statement: str, checks: set[str]
+) -> None:
+    with superuser() as cursor:
+        cursor.execute(statement, {"account": account.pk})
+        hash_anew(account, cursor)
+
+    assert set(findings()) == checks
+
+
+def test_an_entry_hashed_onto_another_than_the_one_before_is_found(account: TradingAccount) -> None:
+    with superuser() as cursor:
+        hash_anew(account, cursor, loose=2)
+
+    assert findings().keys() == {"chain"}
+
+
+def hash_anew(account: TradingAccount, cursor: Any, *, loose: int | None = None) -> None:
+    """Give every entry of an account the hash of its content, and the account the last one; that of number `loose`
+    follows nothing.
+    """
+    previous = "0" * 64
+    for entry in account.entries.order_by("number"):
+        previous = "f" * 64 if entry.number == loose else previous
+        lines = [
+            Line(LedgerAccount(line.ledger_account), line.asset, line.amount, line.running_balance)
+            for line in entry.postings.order_by("line")
+        ]
+        text = canonical_text(
+            account=account.uuid, entry=entry.uuid, number=entry.number, kind=EntryKind(entry.kind),
+            reference=entry.reference, at=entry.at, previous_hash=previous, lines=lines,
+        )  # fmt: skip
+        values = [previous, text_hash(text), entry.pk]
+        cursor.execute("UPDATE trading_journalentry SET previous_hash = %s, hash = %s WHERE id = %s", values)
+        previous = text_hash(text)
+    cursor.execute("UPDATE trading_tradingaccount SET head_hash = %s WHERE id = %s", [previous, account.pk])
+
+
+def test_nobody_with_a_sound_ledger_is_suspected(account: TradingAccount) -> None:
+    with superuser() as cursor:
+        hash_anew(account, cursor)
+    assert suspects() == []
 
 
 def test_command_ends_with_an_error_and_says_what(account: TradingAccount) -> None:

@@ -91,6 +91,16 @@ class Millis(serializers.Field[datetime, int, int, datetime]):
         return to_ms(value)
 
 
+class Choice(serializers.ChoiceField):
+    """One of an enumeration's values, spelled in any case."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The value as the enumeration spells it."""
+        if isinstance(data, str):
+            data = next((choice for choice in self.choices if choice.lower() == data.lower()), data)
+        return super().to_internal_value(data)
+
+
 class Text(serializers.CharField):
     """A string without control characters (PostgreSQL can't store NUL), 1 to `max_length` long unless said."""
 

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from astrade.core.api.pagination import PageQuery, page
+from astrade.core.api.pagination import PageQuery, page, page_by_time
 from astrade.core.api.views import ok, shape
 from astrade.core.clock import system_clock
 from astrade.core.errors import NotPermitted
@@ -28,6 +28,7 @@ from trading.api.schemas import (
 )
 from trading.api.views.base import AccountView, query
 from trading.domain.admission import leverage_cap
+from trading.domain.margin import Board
 from trading.domain.simulator import CLASSIC_FEE_MIN, CLASSIC_FEE_RATE
 from trading.loading import AccountRef, read_account, read_accounts
 from trading.models import TradingAccount
@@ -35,20 +36,24 @@ from trading.services import accounts as services
 from trading.services.bookings import present_board
 from trading.valuation import account_body, balance_of, portfolio_body
 
+OPENED_WITH = ("name", "max_leverage", "simulator", "simulated_latency_ms")
 
-def _body(account: TradingAccount) -> dict[str, Any]:
-    state = read_account(AccountRef(account_id=account.pk))
-    return account_body(account, state, present_board(), now=system_clock())
+
+def one_body(account: AccountRef, board: Board) -> dict[str, Any]:
+    """One account with its money; raises NotFound."""
+    row = selectors.account_as_opened(account)
+    return account_body(row, read_account(AccountRef(account_id=row.pk)), board, now=system_clock())
 
 
 class AccountsView(AccountView):
-    @extend_schema(responses=AccountOut(many=True), operation_id="list_accounts")
+    @extend_schema(parameters=[PageQuery], responses=AccountOut(many=True), operation_id="list_accounts")
     def get(self, request: Request) -> Response:
         """The user's trading accounts, newest first."""
-        rows = list(selectors.accounts_of(caller_of(request)).order_by("-id"))
-        states, board, now = read_accounts([row.pk for row in rows]), present_board(), system_clock()
+        owned = selectors.as_opened(selectors.accounts_of(caller_of(request)))
+        rows, pagination = page_by_time(owned, request, key="created_at")
+        states, board, now = read_accounts([row.pk for row in rows]) if rows else [], present_board(), system_clock()
         found = [account_body(row, state, board, now=now) for row, state in zip(rows, states, strict=True)]
-        return ok(found, pagination={"cursor": None, "count": len(found)})
+        return ok(found, pagination=pagination)
 
     @extend_schema(request=AccountForm, responses={201: AccountOut}, operation_id="open_account")
     def post(self, request: Request) -> Response:
@@ -57,7 +62,7 @@ class AccountsView(AccountView):
         if caller.account_id is not None:
             raise NotPermitted("This API key is bound to one account")
         form = shape(AccountForm, request.data)
-        wanted = {name: form[name] for name in ("name", "max_leverage", "simulator")}
+        wanted, board = {name: form[name] for name in OPENED_WITH}, present_board()
 
         def effect() -> Response:
             account = services.open_practice_account(
@@ -67,7 +72,7 @@ class AccountsView(AccountView):
                 max_daily_notional=form.get("max_daily_notional"),
                 **wanted,
             )
-            return ok(_body(account), status=201)
+            return ok(one_body(AccountRef(account_id=account.pk), board), status=201)
 
         return idempotent(request, caller, effect)
 
@@ -76,7 +81,7 @@ class AccountDetailView(AccountView):
     @extend_schema(responses=AccountOut, operation_id="get_account")
     def get(self, request: Request, account_id: UUID) -> Response:
         """One trading account."""
-        return ok(_body(selectors.account_by_ref(self.account(request, account_id))))
+        return ok(one_body(self.account(request, account_id), present_board()))
 
     @extend_schema(request=AccountPatch, responses=AccountOut, operation_id="update_account")
     def patch(self, request: Request, account_id: UUID) -> Response:
@@ -85,12 +90,13 @@ class AccountDetailView(AccountView):
         version = changes.pop("version", None)
         account = self.account(request, account_id)
         changed = services.update_account(account=account, changes=changes, now=system_clock(), version=version)
-        return ok(_body(changed))
+        return ok(one_body(AccountRef(account_id=changed.pk), present_board()))
 
     @extend_schema(responses=AccountOut, operation_id="close_account")
     def delete(self, request: Request, account_id: UUID) -> Response:
         """Close the account; refused while anything is open on it. Its history stays."""
-        return ok(_body(services.close_account(account=self.account(request, account_id))))
+        closed = services.close_account(account=self.account(request, account_id))
+        return ok(one_body(AccountRef(account_id=closed.pk), present_board()))
 
 
 class BalanceView(AccountView):
@@ -123,17 +129,16 @@ class FeesView(AccountView):
         asked = query(request, MarketQuery)
         markets = [market_by_symbol(asked["symbol"])] if "symbol" in asked else all_markets()
         classic = read_account(self.account(request)).simulator == TradingAccount.Simulator.CLASSIC
-        return ok(
-            [
-                {
-                    "symbol": market.symbol,
-                    "maker_fee_rate": plain(CLASSIC_FEE_RATE if classic else market.maker_fee_rate),
-                    "taker_fee_rate": plain(CLASSIC_FEE_RATE if classic else market.taker_fee_rate),
-                    "minimum_fee": plain(CLASSIC_FEE_MIN) if classic else "0",
-                }
-                for market in markets
-            ]
-        )
+        found = [
+            {
+                "symbol": market.symbol,
+                "maker_fee_rate": plain(CLASSIC_FEE_RATE if classic else market.maker_fee_rate),
+                "taker_fee_rate": plain(CLASSIC_FEE_RATE if classic else market.taker_fee_rate),
+                "minimum_fee": plain(CLASSIC_FEE_MIN) if classic else "0",
+            }
+            for market in markets
+        ]
+        return ok(found, pagination={"cursor": None, "count": len(found)})
 
 
 class LeverageView(AccountView):
@@ -142,16 +147,15 @@ class LeverageView(AccountView):
         """The account's leverage on each market, or on one."""
         asked, state = query(request, MarketQuery), read_account(self.account(request))
         markets = [market_by_symbol(asked["symbol"])] if "symbol" in asked else all_markets()
-        return ok(
-            [
-                {
-                    "symbol": market.symbol,
-                    "leverage": state.leverage_on(market.id),
-                    "max_leverage": leverage_cap(state, market),
-                }
-                for market in markets
-            ]
-        )
+        found = [
+            {
+                "symbol": market.symbol,
+                "leverage": state.leverage_on(market.id),
+                "max_leverage": leverage_cap(state, market),
+            }
+            for market in markets
+        ]
+        return ok(found, pagination={"cursor": None, "count": len(found)})
 
     @extend_schema(request=LeverageForm, responses=LeverageOut, operation_id="set_account_leverage")
     def patch(self, request: Request) -> Response:

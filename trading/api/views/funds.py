@@ -1,26 +1,31 @@
-"""Transfers, the faucet and the practice reset over HTTP."""
+"""Transfers, deposits, the faucet and the practice reset over HTTP."""
 
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from astrade.core.api.pagination import PageQuery, page_by_time
 from astrade.core.api.views import ok, shape
 from astrade.core.clock import system_clock
 from astrade.core.errors import NotPermitted
 from astrade.core.idempotency import idempotent, is_known
 from astrade.core.permissions import Caller, IsWithdrawer, caller_of
 from trading import selectors
-from trading.api.forms import FaucetForm, ResetForm, TransferForm
-from trading.api.schemas import FaucetOut, ResetOut, TransferOut
-from trading.api.views.base import AccountView
+from trading.api.forms import AccountQuery, FaucetForm, MovementsQuery, ResetForm, TransferForm
+from trading.api.schemas import DepositInstructionsOut, DepositOut, FaucetOut, ResetOut, TransferOut
+from trading.api.views.accounts import one_body
+from trading.api.views.base import AccountView, query
 from trading.api.views.orders import source_of
-from trading.domain.funds import FAUCET_DAILY_MAX
-from trading.loading import AccountRef, read_account
+from trading.domain.funds import FAUCET_DAILY_MAX, FAUCET_MIN, utc_day
+from trading.loading import AccountRef
+from trading.models import Deposit, Transfer
 from trading.services import funds, resets
 from trading.services.bookings import present_board
-from trading.valuation import account_body
 
 
 def unbound(request: Request) -> Caller:
@@ -31,8 +36,32 @@ def unbound(request: Request) -> Caller:
     return caller
 
 
-class TransfersView(AccountView):
+class MovementsView(AccountView):
+    """What moved on one of the caller's accounts, or on all of them, closed ones included."""
+
+    def accounts(self, request: Request) -> list[int]:
+        """Row ids of the account that is named, else of all; raises NotFound."""
+        if self._named(request) is not None:
+            return [self.account_key(request)]
+        return list(selectors.accounts_of(caller_of(request)).values_list("pk", flat=True))
+
+    def page(self, request: Request, rows: QuerySet[Any]) -> tuple[list[Any], dict[str, int | None]]:
+        """A page of those from `from` until before `to`."""
+        asked = query(request, MovementsQuery)
+        within = {f"at__{name}": asked[key] for name, key in (("gte", "from"), ("lt", "to")) if key in asked}
+        return page_by_time(rows.filter(**within), request)
+
+
+class TransfersView(MovementsView):
     permission_classes = [IsWithdrawer]
+
+    @extend_schema(
+        parameters=[MovementsQuery, PageQuery], responses=TransferOut(many=True), operation_id="list_transfers"
+    )
+    def get(self, request: Request) -> Response:
+        """Transfers between the user's accounts, newest first."""
+        rows, pagination = self.page(request, selectors.transfers_of(self.accounts(request)))
+        return ok([_transfer_body(row) for row in rows], pagination=pagination)
 
     @extend_schema(request=TransferForm, responses={201: TransferOut}, operation_id="transfer")
     def post(self, request: Request) -> Response:
@@ -48,10 +77,52 @@ class TransfersView(AccountView):
                 amount=form["amount"],
                 board=board,
             )
-            body = {"id": made.uuid, "from_account": form["from_account"], "to_account": form["to_account"]}
-            return ok(body | {"asset": made.asset, "amount": made.amount, "at": made.at}, status=201)
+            return ok(_transfer_body(made), status=201)
 
         return idempotent(request, caller, effect)
+
+
+def _transfer_body(row: Transfer) -> dict[str, Any]:
+    ends = {"from_account": row.from_account.uuid, "to_account": row.to_account.uuid}
+    return {"id": row.uuid} | ends | {"asset": row.asset, "amount": row.amount, "at": row.at}
+
+
+def _deposit_body(row: Deposit) -> dict[str, Any]:
+    what = {"source": row.source, "asset": row.asset, "amount": row.amount, "at": row.at}
+    return {"id": row.uuid, "account": row.account.uuid} | what
+
+
+class DepositsView(MovementsView):
+    @extend_schema(
+        parameters=[MovementsQuery, PageQuery], responses=DepositOut(many=True), operation_id="list_deposits"
+    )
+    def get(self, request: Request) -> Response:
+        """Deposits on the user's accounts, newest first. What an account was opened with is in its ledger only."""
+        rows, pagination = self.page(request, selectors.deposits_of(self.accounts(request)))
+        return ok([_deposit_body(row) for row in rows], pagination=pagination)
+
+
+class DepositInstructionsView(AccountView):
+    @extend_schema(parameters=[AccountQuery], responses=DepositInstructionsOut, operation_id="deposit_instructions")
+    def get(self, request: Request) -> Response:
+        """How money comes onto an account: onto a practice account from the faucet, and how much of it today."""
+        account, today = selectors.account_by_ref(self.account(request)), utc_day(system_clock())
+        granted = selectors.faucet_granted(account.user_id, since=today)
+        return ok(
+            {
+                "account": account.uuid,
+                "venue": account.venue,
+                "network": account.network,
+                "method": "faucet",
+                "contract": None,
+                "asset": account.currency,
+                "minimum": FAUCET_MIN,
+                "max_a_day": FAUCET_DAILY_MAX,
+                "granted_today": granted,
+                "left_today": FAUCET_DAILY_MAX - granted,
+                "next_day_at": today + timedelta(days=1),
+            }
+        )
 
 
 class FaucetView(AccountView):
@@ -63,10 +134,8 @@ class FaucetView(AccountView):
 
         def effect() -> Response:
             granted = funds.grant_faucet(account=account, amount=form["amount"], board=board)
-            made = granted.deposit
-            body = {"id": made.uuid, "account": made.account.uuid, "asset": made.asset, "amount": made.amount}
-            today = {"granted_today": granted.granted_today, "max_a_day": FAUCET_DAILY_MAX, "at": made.at}
-            return ok(body | today, status=201)
+            today = {"granted_today": granted.granted_today, "max_a_day": FAUCET_DAILY_MAX}
+            return ok(_deposit_body(granted.deposit) | today, status=201)
 
         return idempotent(request, caller, effect)
 
@@ -83,8 +152,7 @@ class ResetView(AccountView):
         def effect() -> Response:
             replaced = resets.replace_account(account=account, initial_balance=form.get("initial_balance"))
             successor = replaced.successor
-            state = read_account(AccountRef(account_id=successor.pk))
-            body = account_body(successor, state, board, now=system_clock())
+            body = one_body(AccountRef(account_id=successor.pk), board)
             return ok({"account": body, "predecessor_id": replaced.closed.uuid}, status=201)
 
         return idempotent(request, caller, effect)

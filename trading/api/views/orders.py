@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,15 +14,16 @@ from astrade.core.api.views import ok, shape
 from astrade.core.permissions import IsReader, caller_of
 from marketdata.selectors import market_by_symbol
 from trading import selectors
-from trading.api.forms import OrderForm, OrdersQuery, ReplaceForm
+from trading.api.forms import PENDING, OrderForm, OrdersQuery, ReplaceForm, SideQuery
 from trading.api.schemas import FillOut, OrderDetailOut, OrderOut, PreviewOut
 from trading.api.views.base import AccountView, expected_version, query
 from trading.domain import bodies
-from trading.domain.lifecycle import OrderSource, OrderType, Side, TimeInForce, TriggerBy
+from trading.domain.lifecycle import OrderSource, OrderStatus, OrderType, Side, TimeInForce, TriggerBy
 from trading.domain.replacing import Changes
+from trading.domain.slicing import TwapTerms
 from trading.domain.state import OrderRequest
 from trading.loading import OrderRef
-from trading.models import Fill, Order
+from trading.models import Fill, Order, TradingAccount
 from trading.services import orders as services
 from trading.services.previews import preview_order
 from trading.services.replacing import replace_order
@@ -31,7 +33,7 @@ REPLAYED = "Idempotent-Replayed"
 
 def order_request(form: dict[str, Any], *, source: OrderSource, client_order_id: str = "") -> OrderRequest:
     """The request a validated `OrderForm` asks for."""
-    by = form.get("trigger_by")
+    by, twap = form.get("trigger_by"), form.get("twap")
     return OrderRequest(
         side=Side(form["side"]),
         type=OrderType(form["type"]),
@@ -48,6 +50,7 @@ def order_request(form: dict[str, Any], *, source: OrderSource, client_order_id:
         leverage=form.get("leverage"),
         client_order_id=form.get("client_order_id") or client_order_id,
         tag=form["tag"],
+        twap=TwapTerms(**twap) if twap else None,
         source=source,
     )
 
@@ -59,6 +62,25 @@ def source_of(request: Request) -> OrderSource:
 
 def _rows_to_bodies(rows: list[Order], account: UUID, venue: str) -> list[bodies.Body]:
     return [bodies.order_body(row, account=account, venue=venue, symbol=row.market.symbol) for row in rows]
+
+
+def _columns(asked: dict[str, Any]) -> dict[str, Any]:
+    """The query's filters as look-ups on an order or a fill; raises UnknownMarket."""
+    columns: dict[str, Any] = {"side": asked["side"]} if "side" in asked else {}
+    if "status" in asked:
+        status = asked["status"]
+        columns["status__in"] = [OrderStatus.NEW, OrderStatus.SUBMITTED] if status == PENDING else [status]
+    if "parent_id" in asked:
+        columns["parent__uuid"] = asked["parent_id"]
+    if "symbol" in asked:
+        columns["market_id"] = market_by_symbol(asked["symbol"]).id
+    return columns
+
+
+def _orders_page(request: Request, account: TradingAccount, orders: QuerySet[Order]) -> Response:
+    """One page of an account's orders by the query's filters."""
+    rows, pagination = page(orders.filter(**_columns(query(request, OrdersQuery))), request)
+    return ok(_rows_to_bodies(rows, account.uuid, account.venue), pagination=pagination)
 
 
 def _fill_bodies(rows: list[Fill]) -> list[bodies.Body]:
@@ -85,26 +107,19 @@ class OrdersView(AccountView):
         """Open orders, newest first."""
         return self.listing(request, account_id, open_only=True)
 
-    @extend_schema(parameters=[OrdersQuery], responses=OrderOut(many=True), operation_id="cancel_orders")
+    @extend_schema(parameters=[SideQuery], responses=OrderOut(many=True), operation_id="cancel_orders")
     def delete(self, request: Request, account_id: UUID | None = None) -> Response:
         """Cancel all open orders, or those of a market or side; the answer lists what was cancelled."""
-        asked = query(request, OrdersQuery)
+        asked = query(request, SideQuery)
         side = Side(asked["side"]) if "side" in asked else None
         account = self.account(request, account_id)
         return ok(services.cancel_orders(account=account, symbol=asked.get("symbol"), side=side))
 
     def listing(self, request: Request, account_id: UUID | None, *, open_only: bool) -> Response:
         """One page of orders by the query's filters."""
-        asked, account = query(request, OrdersQuery), selectors.account_by_ref(self.account(request, account_id))
+        account = selectors.account_by_ref(self.account(request, account_id))
         orders = selectors.open_orders(account.pk) if open_only else selectors.orders_of(account.pk)
-        if "symbol" in asked:
-            orders = orders.filter(market_id=market_by_symbol(asked["symbol"]).id)
-        if "side" in asked:
-            orders = orders.filter(side=asked["side"])
-        if "status" in asked:
-            orders = orders.filter(status=asked["status"])
-        rows, pagination = page(orders, request)
-        return ok(_rows_to_bodies(rows, account.uuid, account.venue), pagination=pagination)
+        return _orders_page(request, account, orders)
 
 
 def idempotency_key(request: Request) -> str:
@@ -131,7 +146,7 @@ class AccountOrdersView(OrdersView):
         """All orders, open or not, newest first."""
         return self.listing(request, account_id, open_only=False)
 
-    @extend_schema(parameters=[OrdersQuery], responses=OrderOut(many=True), operation_id="cancel_account_orders")
+    @extend_schema(parameters=[SideQuery], responses=OrderOut(many=True), operation_id="cancel_account_orders")
     def delete(self, request: Request, account_id: UUID | None = None) -> Response:
         """Cancel this account's open orders, or those of a market or side."""
         return super().delete(request, account_id)
@@ -141,12 +156,8 @@ class OrderHistoryView(AccountView):
     @extend_schema(parameters=[OrdersQuery, PageQuery], responses=OrderOut(many=True), operation_id="order_history")
     def get(self, request: Request) -> Response:
         """Orders that ended, newest first."""
-        asked, account = query(request, OrdersQuery), selectors.account_by_ref(self.account(request))
-        orders = selectors.past_orders(account.pk)
-        if "symbol" in asked:
-            orders = orders.filter(market_id=market_by_symbol(asked["symbol"]).id)
-        rows, pagination = page(orders, request)
-        return ok(_rows_to_bodies(rows, account.uuid, account.venue), pagination=pagination)
+        account = selectors.account_by_ref(self.account(request))
+        return _orders_page(request, account, selectors.past_orders(account.pk))
 
 
 class OrderView(AccountView):
@@ -154,15 +165,16 @@ class OrderView(AccountView):
 
     @extend_schema(responses=OrderDetailOut, operation_id="get_order")
     def get(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
-        """The order with its fills and state history."""
+        """The order with its fills and state history; a TWAP order with its slices (`children`) and their fills."""
         account = selectors.account_by_ref(self.account(request, account_id))
         order = selectors.orders_of(account.pk).filter(uuid=order_id).first()
         if order is None:
             raise errors.NotFound
         detail = bodies.order_body(order, account=account.uuid, venue=account.venue, symbol=order.market.symbol)
-        fills = list(order.fills.order_by("id"))
+        fills = selectors.fills_of_order(order)
         moves = order.transitions.order_by("id")
-        detail["fills"] = [bodies.fill_body(fill, order=order.uuid, symbol=order.market.symbol) for fill in fills]
+        detail["children"] = [bodies.slice_body(child) for child in selectors.slices_of(order)]
+        detail["fills"] = [bodies.fill_body(fill, order=fill.order.uuid, symbol=order.market.symbol) for fill in fills]
         detail["transitions"] = [
             {
                 "from": move.from_status,
@@ -218,13 +230,10 @@ class AccountOrderView(OrderView):
 
 
 class TradesView(AccountView):
-    @extend_schema(parameters=[OrdersQuery, PageQuery], responses=FillOut(many=True), operation_id="list_trades")
+    @extend_schema(parameters=[SideQuery, PageQuery], responses=FillOut(many=True), operation_id="list_trades")
     def get(self, request: Request) -> Response:
         """Own fills, newest first."""
-        asked, account_key = query(request, OrdersQuery), self.account_key(request)
-        fills = selectors.fills_of(account_key)
-        if "symbol" in asked:
-            fills = fills.filter(market_id=market_by_symbol(asked["symbol"]).id)
+        fills = selectors.fills_of(self.account_key(request)).filter(**_columns(query(request, SideQuery)))
         rows, pagination = page(fills, request)
         return ok(_fill_bodies(rows), pagination=pagination)
 

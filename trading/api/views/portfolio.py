@@ -98,7 +98,8 @@ class RiskView(AccountView):
         the period came to. A figure that is not defined is null.
         """
         asked, now = query(request, RiskQuery), system_clock()
-        begin, end = _period(asked, now=now, length=RISK_PERIOD)
+        longest = _span(asked["interval"], POINTS_MAX)
+        begin, end = _period(asked, now=now, length=min(RISK_PERIOD, longest))
         account = selectors.account_by_ref(self.account(request))
         moments = moments_between(begin, end, interval=asked["interval"])
         curve = curve_of(account, moments)

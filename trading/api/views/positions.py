@@ -32,7 +32,7 @@ class PositionsView(AccountView):
         parameters=[PositionsQuery, PageQuery], responses=PositionOut(many=True), operation_id="list_positions"
     )
     def get(self, request: Request, account_id: UUID | None = None) -> Response:
-        """Open positions; `is_open=false` lists closed ones."""
+        """Open positions, all of them; `is_open=false` lists closed ones by page."""
         asked = query(request, PositionsQuery)
         return self.listing(request, account_id, asked, is_open=asked["is_open"])
 
@@ -43,6 +43,7 @@ class PositionsView(AccountView):
         state, board = read_account(self.account(request, account_id)), present_board()
         market_id = market_by_symbol(asked["symbol"]).id if "symbol" in asked else None
         if is_open:
+            query(request, PageQuery)  # bounds hold here too; what is open comes whole
             found = open_positions(state, board, market_id=market_id)
             return ok(found, pagination={"cursor": None, "count": len(found)})
         rows = closed_between(state, begin=asked.get("from"), end=asked.get("to"))

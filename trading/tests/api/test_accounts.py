@@ -94,7 +94,7 @@ def test_balance_in_all_its_forms(trader: Trader) -> None:
     shown = {name: balance[name] for name in balance if name != "assets"}
     assert shown == {
         "balance": "9999.797", "equity": "9996.797", "margin_used": "40", "margin_available": "9956.797",
-        "margin_ratio": "0.0002", "withdrawable": "9956.797", "unrealized_pnl": "-3",
+        "held": "0", "margin_ratio": "0.0002", "withdrawable": "9956.797", "unrealized_pnl": "-3",
     }  # fmt: skip
     assert balance["assets"] == [{"asset": "USD", "free": "9959.797", "locked": "40", "total": "9999.797"}]
     assert trader.api.get("/account").data == balance

@@ -52,7 +52,7 @@ def trace() -> tuple[int, ...]:
         ({"side": None}, (400, 1001), "side"),
         ({"type": "magic"}, (400, 1001), "type"),
         ({"type": []}, (400, 1001), "type"),
-        ({"type": "twap"}, (400, 3014), None),
+        ({"type": "twap"}, (400, 1001), "twap"),
         ({"expires_at": 1893456000000}, (400, 1001), "expires_at"),
         ({"time_in_force": "GTT", "expires_at": 1893456000000}, (400, 1001), "time_in_force"),
         ({"type": "limit"}, (400, 1001), "price"),

@@ -110,6 +110,11 @@ def cool_off(scene: Scene) -> Answer:
     return scene.place()
 
 
+def replaced_twap(scene: Scene) -> Answer:
+    order = scene.place(type="twap", twap={"duration_s": 60, "slices": 6}).data["id"]
+    return scene.api.patch(f"/orders/{order}", {"quantity": "2"})
+
+
 CODES: dict[int, Provoke] = {
     2000: lambda scene: scene.place(symbol="NOTHING"),
     2001: market_not_trading,
@@ -128,7 +133,7 @@ CODES: dict[int, Provoke] = {
     3011: daily_loss,
     3012: position_limit,
     3013: duplicate,
-    3014: lambda scene: scene.place(type="twap"),
+    3014: replaced_twap,
     3015: trading_cap,
     3016: frozen,
     3017: halted,

@@ -6,7 +6,6 @@ from uuid import uuid4
 import pytest
 
 from accounts.tests.client import Api
-from marketdata.selectors import market_by_symbol
 from trading.api import schemas
 from trading.models import Fill, Order, OrderRefusal
 from trading.tests.api.client import ORDER, RESTING, Trader
@@ -48,26 +47,6 @@ def test_one_order_with_fills_and_history(trader: Trader) -> None:
         (move,) = detail["transitions"]
         assert set(move) == set(schemas.TransitionOut().fields)
         assert (move["from"], move["to"], move["at"]) == ("new", "filled", order["created_at"])
-
-
-@pytest.mark.parametrize("root", ["/api/v1", "/api", ""])
-def test_tunicoin_bodies_as_printed(trader: Trader, root: str) -> None:
-    """`POST /api/accounts/{id}/orders` with the third document's own names; the instrument by symbol or id."""
-    trader.api.root = root
-    for name in ("BTC-USD", "btc-usd", str(market_by_symbol("BTC-USD").uuid)):
-        printed = {
-            "instrument_id": name, "side": "buy", "order_type": "limit", "size": 0.1, "price": 95, "leverage": 5,
-        }  # fmt: skip
-        answer = trader.api.post(f"{trader.path}/orders", printed)
-        assert answer.status == 201
-        shown = {field: answer.data[field] for field in ("symbol", "type", "quantity", "price", "leverage", "status")}
-        assert shown == {
-            "symbol": "BTC-USD", "type": "limit", "quantity": "0.1", "price": "95", "leverage": 5, "status": "open",
-        }  # fmt: skip
-    assert len(trader.api.get(f"{trader.path}/orders").data) == 3
-    order_id = answer.data["id"]
-    assert trader.api.get(f"{trader.path}/orders/{order_id}").data["id"] == order_id
-    assert trader.api.delete(f"{trader.path}/orders/{order_id}").data["status"] == "cancelled"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 from astrade.core.clock import system_clock
 from marketdata import live
 from trading.api import schemas
-from trading.domain.lifecycle import Side
 from trading.models import Order, OrderRefusal
 from trading.services.triggers import trigger_order
 from trading.tests.api.client import Trader
@@ -24,9 +23,7 @@ def trader(feed: Feed) -> Trader:
 def trigger(order_id: str) -> None:
     """The market reached the order's trigger."""
     order, (view, quotes) = Order.objects.get(uuid=order_id), live.view_of("BTC-USD")
-    assert trigger_order(
-        account_id=order.account_id, order_id=order.pk, view=view, quotes=quotes, side=Side(order.side)
-    )
+    assert trigger_order(account_id=order.account_id, order_id=order.pk, view=view, quotes=quotes)
 
 
 def position(trader: Trader) -> dict[str, Any]:

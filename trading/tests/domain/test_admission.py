@@ -9,7 +9,7 @@ import pytest
 
 from astrade.core.errors import AstradeError
 from trading.domain import admission
-from trading.domain.lifecycle import OrderType, Side, TimeInForce
+from trading.domain.lifecycle import OrderType, Side, TimeInForce, TriggerBy
 from trading.domain.margin import MarginSummary
 from trading.domain.shapes import Terms
 from trading.domain.state import OpenOrders
@@ -18,6 +18,7 @@ from trading.tests.factories import (
     MARKET_ID,
     AccountStateFactory,
     D,
+    OrderStateFactory,
     PositionStateFactory,
     request,
     terms,
@@ -37,7 +38,7 @@ def refusal(check: Callable[..., None], *args: Any, **named: Any) -> tuple[int, 
 def test_practice_takes_no_sliced_orders() -> None:
     wanted = request(type=OrderType.TWAP)
 
-    assert refusal(admission.check_offered, wanted) == (3014, {"type": "twap", "time_in_force": "GTC"})
+    assert refusal(admission.check_offered, wanted)[0] == 1001
     code, _ = refusal(admission.check_offered, request(price="100", time_in_force=TimeInForce.GTT))
     assert code == 1001
 
@@ -59,6 +60,35 @@ def test_post_only_belongs_to_limit_orders_that_stay() -> None:
     ):
         code, details = refusal(admission.check_offered, wanted)
         assert (code, list(details["fields"])) == (1001, ["post_only"])
+    admission.check_offered(
+        request(price="100", post_only=True, time_in_force=TimeInForce.GTT, expires_at=AT + timedelta(hours=1))
+    )
+
+
+def test_market_orders_have_no_last_moment() -> None:
+    wanted = request(time_in_force=TimeInForce.GTT, expires_at=AT + timedelta(hours=1))
+    code, details = refusal(admission.check_offered, wanted)
+    assert (code, list(details["fields"])) == (1001, ["time_in_force"])
+
+
+def test_which_price_triggers_may_be_said_of_what_an_order_brings_along() -> None:
+    admission.check_offered(request(stop_loss=D(90), trigger_by=TriggerBy.LAST))
+    admission.check_offered(request(take_profit=D(110), trigger_by=TriggerBy.LAST))
+    code, details = refusal(admission.check_offered, request(trigger_by=TriggerBy.LAST))
+    assert (code, list(details["fields"])) == (1001, ["trigger_by"])
+
+
+@pytest.mark.parametrize(
+    ("ahead", "passes"),
+    [(timedelta(0), False), (timedelta(microseconds=1), True), (timedelta(days=90), True), (timedelta(91), False)],
+)
+def test_a_last_moment_lies_within_ninety_days(ahead: timedelta, passes: bool) -> None:
+    wanted = request(price="100", time_in_force=TimeInForce.GTT, expires_at=AT + ahead)
+    if passes:
+        admission.check_expiry(wanted, now=AT)
+    else:
+        code, details = refusal(admission.check_expiry, wanted, now=AT)
+        assert (code, list(details["fields"])) == (1001, ["expires_at"])
 
 
 def test_user_then_account_must_be_active() -> None:
@@ -76,6 +106,7 @@ def test_user_then_account_must_be_active() -> None:
     ("wanted", "rules", "expected"),
     [
         (request(), {"status": "halted"}, (2001, {"symbol": "BTC-USD", "status": "halted"})),
+        (request(reduce_only=True), {"status": "halted"}, (2001, {"symbol": "BTC-USD", "status": "halted"})),
         (request(), {"status": "reduce_only"}, (2001, {"symbol": "BTC-USD", "status": "reduce_only"})),
         (request("0.0009"), {}, (3000, {"quantity": "0.0009", "min_quantity": "0.001"})),
         (request("1000.001"), {}, (1001, {"fields": {"quantity": ["At most 1000."]}})),
@@ -197,6 +228,20 @@ def test_post_only_must_not_trade_on_arrival(side: str, price: str, best: str) -
     assert refusal(admission.check_post_only, wanted, MARKET.quote) == (3007, {"price": price, "best": best})
     admission.check_post_only(replace(wanted, price=D(100)), MARKET.quote)
     admission.check_post_only(replace(wanted, post_only=False), MARKET.quote)
+    admission.check_post_only(replace(wanted, trigger_price=D(100)), MARKET.quote)
+
+
+@pytest.mark.parametrize(("side", "own", "behind"), [("buy", "100", "101"), ("sell", "100", "99")])
+def test_post_only_must_not_meet_an_own_order_either(side: str, own: str, behind: str) -> None:
+    wanted = request(price="100", side=Side(side), post_only=True)
+    facing = OrderStateFactory.build(side=Side(side).opposite, price=D(own))
+
+    refused = refusal(admission.check_post_only, wanted, MARKET.quote, facing=[facing])
+
+    assert refused == (3007, {"price": "100", "best": own})
+    facing.price = D(behind)
+    admission.check_post_only(wanted, MARKET.quote, facing=[facing])
+    admission.check_post_only(wanted, MARKET.quote, facing=[OrderStateFactory.build(side=Side(side))])
 
 
 def worth(*, equity: str, initial: str) -> MarginSummary:

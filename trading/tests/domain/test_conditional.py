@@ -118,6 +118,9 @@ def test_which_price_is_looked_at_is_the_callers_choice() -> None:
     assert admit(AccountStateFactory.build(), wanted, view=present)[1].trigger_by is TriggerBy.MARK
     admit(AccountStateFactory.build(), replace(wanted, trigger_by=TriggerBy.INDEX), view=present)
     assert refused(replace(wanted, trigger_by=TriggerBy.LAST), view=present) == (1001, ["trigger_price"])
+    reached = replace(wanted, trigger_price=D(102))
+    admit(AccountStateFactory.build(), reached, view=present)
+    assert refused(replace(reached, trigger_by=TriggerBy.INDEX), view=present) == (1001, ["trigger_price"])
 
 
 def test_an_untriggered_order_binds_no_margin_and_counts_as_open() -> None:
@@ -144,7 +147,7 @@ def test_an_untriggered_order_binds_no_margin_and_counts_as_open() -> None:
         (conditional_order(STOP_LIMIT, "200", price="221"), (3008, [])),  # 10 % around the trigger, not the mark
         (conditional_order(STOP, "105", reduce_only=True), (3006, [])),
         (request(take_profit=D(110), reduce_only=True), (1001, ["reduce_only"])),
-        (request(type=OrderType.TWAP), (3014, [])),
+        (request(type=OrderType.TWAP), (1001, ["twap"])),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(wanted: OrderRequest, refusal: tuple[int, list[str]]) -> None:
@@ -279,6 +282,17 @@ def test_reducing_needs_no_margin() -> None:
     assert order.status == "filled"
 
 
+def test_a_stop_closes_even_where_what_still_rests_binds_more_without_the_position() -> None:
+    """Buying back 2 leaves orders to buy 4, of which the short had bound half."""
+    account = holding("-2")
+    account.open_orders[MARKET_ID] = OpenOrders(count=1, buy_quantity=D(4), buy_notional=D(400))
+    account.cash.balance = D(250)
+
+    trigger(account, order := untriggered(quantity=D(2), reduce_only=True))
+
+    assert (order.status, account.positions[MARKET_ID].quantity) == ("filled", 0)
+
+
 @pytest.mark.parametrize(
     ("status", "changes"),
     [
@@ -293,7 +307,7 @@ def test_nothing_happens_to_what_no_longer_waits_or_on_old_prices(status: OrderS
     account = AccountStateFactory.build()
     order = untriggered(status=status, admitted_sequence=4)
     present = market(sequence=9)
-    if changes.pop("stale", False):
+    if changes.get("stale"):
         quote = replace(present.quote, at=present.quote.at - timedelta(seconds=11))
         changes = {"view": replace(present, quote=quote)}
 

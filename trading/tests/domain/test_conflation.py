@@ -13,6 +13,7 @@ from marketdata.frames import Tick
 from trading.domain.conflation import ConflatedTick, conflate, is_newer, widest
 from trading.domain.lifecycle import Side, TriggerBy
 from trading.domain.matching import TICKS_KEPT_MAX, Reached, Resting, reaches
+from trading.domain.queues import Traded
 from trading.domain.ticks import MarketTick, Span
 from trading.domain.triggers import Untriggered, triggers
 from trading.domain.watching import Hit, Waiting, WatchedOrders, both, missed, order_of
@@ -239,6 +240,16 @@ def test_what_a_market_missed_is_found_in_the_seconds() -> None:
     assert market.missed([]) == []
 
 
+def test_triggers_come_before_what_rests() -> None:
+    market = WatchedOrders()
+    market.add(RestingFactory.build(order_id=1, price=D(95)))
+    market.add(untriggered(2, "104", rises=True))
+
+    hits = market.take([tick(1, "94", "106", mark=(D(94), D(106), D(100)))])
+
+    assert [order_of(hit).order_id for hit in hits] == [2, 1]
+
+
 def test_of_two_finds_nothing_is_lost() -> None:
     order: Resting = RestingFactory.build()
     later: Resting = RestingFactory.build(uuid=order.uuid, price=D(99))
@@ -246,4 +257,6 @@ def test_of_two_finds_nothing_is_lost() -> None:
 
     assert both(None, stop) == both(stop, stop) == stop
     assert both(Reached(order, True), Reached(order, False)) == Reached(order, True)
+    turn = Traded(quantity=D(2), since=1, until=2)
+    assert both(Reached(order, False, turn), Reached(order, True)) == Reached(order, True, turn)
     assert both(Reached(order, True), Reached(later, False)) == Reached(later, False)  # it was replaced meanwhile

@@ -63,7 +63,8 @@ def test_an_hour_is_a_row_an_entry_a_sum_and_events() -> None:
 
     batch = settled(account, Held(quantity=D(2)))
 
-    assert (account.cash.balance, account.positions[MARKET_ID].funding) == (D("999.98"), D("0.48"))
+    position = account.positions[MARKET_ID]
+    assert (account.cash.balance, position.funding, position.version) == (D("999.98"), D("0.48"), 1)
     (row,) = batch.inserts["funding"]
     assert (row["quantity"], row["mark"], row["rate"], row["amount"]) == (2, 100, D("0.0001"), D("-0.02"))
     assert (row["hour"], row["position_id"]) == (HOUR, account.positions[MARKET_ID].id)
@@ -71,9 +72,9 @@ def test_an_hour_is_a_row_an_entry_a_sum_and_events() -> None:
     assert (entry["kind"], entry["reference"]) == ("funding", f"funding:{row['uuid']}")
     assert [line["ledger_account"] for line in batch.inserts["posting"]] == ["cash", "funding"]
     assert [frame["kind"] for frame in batch.frames] == ["funding", "position_update", "balance_update"]
-    told, position = batch.frames[0]["data"], batch.frames[1]["data"]
+    told, shown = batch.frames[0]["data"], batch.frames[1]["data"]
     assert (told["amount"], told["quantity"], told["symbol"], told["asset"]) == ("-0.02", "2", "BTC-USD", "USD")
-    assert (position["funding"], position["id"]) == ("0.48", told["position_id"])
+    assert (shown["funding"], shown["id"]) == ("0.48", told["position_id"])
 
 
 def test_what_was_held_then_counts_and_not_what_is_held_now() -> None:
@@ -84,8 +85,9 @@ def test_what_was_held_then_counts_and_not_what_is_held_now() -> None:
     assert account.positions[MARKET_ID].funding == D("0.5") - D("0.04")
 
 
-def test_an_hour_of_a_position_that_closed_since_is_added_to_its_history() -> None:
-    account = account_with("0")
+@pytest.mark.parametrize("held_since", ["0", "3"])
+def test_an_hour_of_a_position_that_closed_since_is_added_to_its_history(held_since: str) -> None:
+    account = account_with(held_since)
     gone = UUID(int=77)
 
     batch = settled(account, Held(quantity=D(2), closed_id=5, closed_uuid=gone))

@@ -95,6 +95,22 @@ def test_a_step_closes_what_brings_the_account_above_maintenance_with_the_buffer
     assert (told["symbol"], told["side"], told["fee"], told["margin_ratio"]) == ("BTC-USD", "sell", "4.51395", "1.125")
 
 
+def test_an_account_that_holds_nothing_is_healthy_however_poor() -> None:
+    account = AccountStateFactory.build(cash=CashState(1, "USD", D(0)), orders=[OrderStateFactory.build()])
+
+    found, batch = step(account, looked_at("90", "91"))
+
+    assert (found, batch.frames) == (Step.HEALTHY, [])
+
+
+def test_fee_is_rounded_up_at_the_assets_scale() -> None:
+    _, batch = step(long_account("540"), looked_at("90", "91"), maintenance_margin_rate=D("0.0100001"))
+
+    (row,) = batch.inserts["liquidation"]
+    owed = row["notional"] * D("0.0100001") * D("0.25")
+    assert row["fee"] - D("0.000001") < owed < row["fee"]
+
+
 def test_fee_goes_to_the_insurance_account() -> None:
     _, batch = step(long_account("540"), looked_at("90", "91"))
 

@@ -68,6 +68,16 @@ def test_nothing_withdrawable_and_ratio_one_when_under_water() -> None:
     assert (summary.equity, summary.available, summary.withdrawable, summary.ratio) == (-900, -1900, 0, 1)
 
 
+def test_ratio_is_one_when_nothing_is_left() -> None:
+    nothing = MarginSummary(balance=D(-5), unrealized_pnl=D(5), initial=D(10), maintenance=D(1))
+    assert nothing.ratio == 1
+
+
+def test_orders_of_a_market_without_a_position_bind_margin_too() -> None:
+    account = AccountStateFactory.build(open_orders={MARKET_ID: orders(buy="500")})
+    assert summarise(account, board("100")).initial == 500
+
+
 def test_without_a_price_a_position_is_carried_at_entry() -> None:
     account = AccountStateFactory.build()
     account.positions[MARKET_ID] = PositionStateFactory.build(quantity=D(-3), entry_notional=D(100))
@@ -90,8 +100,9 @@ def test_liquidation_price_of_a_simple_long_and_short() -> None:
     assert price() == 148  # 500 - 10 (P - 100) = 0.1 P  =>  P = 148.51..., down to the tick
 
 
-def test_a_fully_covered_long_has_no_liquidation_price() -> None:
-    account = AccountStateFactory.build()
+@pytest.mark.parametrize("cash", ["100", "10000"])
+def test_a_fully_covered_long_has_no_liquidation_price(cash: str) -> None:
+    account = AccountStateFactory.build(cash=CashState(1, "USD", D(cash)))
     position = account.positions[MARKET_ID] = PositionStateFactory.build(quantity=D(1), entry_notional=D(100))
 
     assert liquidation_price(

@@ -284,6 +284,16 @@ def test_protection_of_a_position_is_changed_and_removed() -> None:
     assert trading.account.positions[MARKET_ID].version == version + 2
 
 
+def test_a_short_shows_what_is_reached_first() -> None:
+    trading = Trading()
+    trading.place("2", side=Side.SELL, stop_loss=D(120), take_profit=D(80))
+    trading.place("3", side=Side.SELL, stop_loss=D(110), take_profit=D(90))
+
+    shown = protection.levels(trading.account.positions[MARKET_ID], trading.account.protective)
+
+    assert shown == {"take_profit": 90, "stop_loss": 110}
+
+
 def test_protection_of_the_whole_takes_the_place_of_what_orders_brought() -> None:
     trading = Trading()
     trading.place("2", stop_loss=D(90), take_profit=D(110))
@@ -310,6 +320,19 @@ def test_cancelling_a_leg_of_the_position_removes_that_protection() -> None:
     assert trading.account.positions[MARKET_ID].stop_loss is None
     trading.place("1")
     assert trading.legs == [("take_profit", 3, 110)]
+
+
+def test_cancelling_what_an_order_brought_leaves_the_positions_own_protection() -> None:
+    trading = Trading()
+    trading.place("2")
+    trading.protect(stop_loss="92")
+    parent = trading.place("1", stop_loss=D(90))
+    (brought,) = [leg for leg in trading.account.protective if leg.parent_id == parent.id]
+
+    booking.cancel(trading.begin(), brought, board=board("100"), reason="requested")
+
+    assert trading.account.positions[MARKET_ID].stop_loss == 92
+    assert trading.legs == [("stop_loss", 3, 92)]
 
 
 def test_cancelling_everything_cancels_protection_for_good() -> None:

@@ -12,7 +12,7 @@ from trading.domain.batch import Batch
 from trading.domain.booking import admit
 from trading.domain.dead_man import unprotected_positions
 from trading.domain.ending import EXPIRED, end_orders
-from trading.domain.lifecycle import OrderStatus, OrderType, Side, TimeInForce
+from trading.domain.lifecycle import OrderRole, OrderStatus, OrderType, Side, TimeInForce
 from trading.domain.replacing import Changes, replace_order
 from trading.domain.state import AccountState, OpenOrders, OrderState
 from trading.tests.factories import (
@@ -112,6 +112,33 @@ def test_what_ended_is_not_replaced(status: OrderStatus) -> None:
     assert refused(holding(resting(status=status)), price="96") == 3010
 
 
+@pytest.mark.parametrize("status", [OrderStatus.CANCELLED, OrderStatus.EXPIRED])
+def test_what_ended_unfilled_never_is_as_wished(status: OrderStatus) -> None:
+    assert refused(holding(resting(status=status)), price="95") == 3010
+    assert replaced(holding(resting(status=OrderStatus.FILLED)), price="95").frames == []
+
+
+def test_who_is_frozen_changes_nothing_not_even_to_less() -> None:
+    assert refused(holding(resting(quantity=D(2)), state="frozen"), quantity="1") == 3016
+
+
+def test_what_is_filled_already_is_not_held_against_the_position_again() -> None:
+    held = {MARKET_ID: PositionStateFactory.build(quantity=D(1), entry_notional=D(100))}
+    half = {"quantity": D(2), "filled_quantity": D(1), "status": OrderStatus.PARTIALLY_FILLED}
+    account = holding(resting(side=Side.SELL, price=D(105), reduce_only=True, **half), positions=held)
+
+    replaced(account, price="104")
+
+    assert account.order is not None and account.order.price == 104
+
+
+def test_what_an_order_has_not_is_not_replaced() -> None:
+    stop = {"type": OrderType.STOP, "trigger_price": D(105), "price": None, "status": OrderStatus.UNTRIGGERED}
+    assert refused(holding(resting(**stop)), price="96") == 1001
+    assert refused(holding(resting(**stop, role=OrderRole.STOP_LOSS)), trigger_price="104") == 1001
+    replaced(holding(resting(**stop)), trigger_price="104")
+
+
 def test_what_is_about_to_expire_is_not_replaced() -> None:
     assert refused(holding(resting(expires_at=AT)), price="96") == 3010
     replaced(holding(resting(expires_at=AT + timedelta(seconds=1))), price="96")
@@ -175,6 +202,7 @@ def test_a_triggered_order_is_a_limit_order_and_its_trigger_is_past() -> None:
     order = {"type": OrderType.STOP_LIMIT, "trigger_price": D(90)}
 
     replaced(holding(resting(**order)), price="96")
+    assert refused(holding(resting(**order, stop_loss=D(100))), price="101") == 1001  # it would enter at the mark
     assert refused(holding(resting(**order)), trigger_price="91") == 1001
     assert refused(holding(resting()), trigger_price="91") == 1001
 

@@ -56,6 +56,13 @@ def lift(made: TradingHalt) -> bool:
     return lift_halt(made.pk, reason="over", actor_id=None, now=system_clock())
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_switch_needs_no_transaction_around_it() -> None:
+    made = halt()
+
+    assert (lift(made), lift(made)) == (True, False)
+
+
 def test_each_scope_stops_what_it_names_and_no_more(account: TradingAccount, market: Market, feed: Feed) -> None:
     other, far = open_account(), make_market("ETH-USD", venue="binance")
     feed(symbol=far.symbol)

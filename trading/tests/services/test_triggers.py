@@ -32,9 +32,7 @@ def account(feed: Feed) -> TradingAccount:
 def trigger(order: Order, **named: Any) -> bool:
     """As the matcher does, on the market as it is in Redis."""
     view, quotes = live.view_of("BTC-USD")
-    return trigger_order(
-        account_id=order.account_id, order_id=order.pk, view=view, quotes=quotes, side=Side(order.side), **named
-    )
+    return trigger_order(account_id=order.account_id, order_id=order.pk, view=view, quotes=quotes, **named)
 
 
 def one(**fields: Any) -> Order:
@@ -138,6 +136,18 @@ def test_margin_is_asked_for_at_the_trigger_and_a_refusal_moves_nothing(account:
     assert (one().status, one().reason) == ("rejected", "insufficient_margin")
     assert (Fill.objects.count(), Position.objects.count(), MarketSetting.objects.count()) == (0, 0, 0)
     sound(account)
+
+
+def test_a_triggered_order_queues_behind_the_accounts_own_at_its_price(account: TradingAccount, feed: Feed) -> None:
+    for quantity in ("3", "2"):
+        place(account, quantity, price="104", type=OrderType.STOP_LIMIT, trigger_price=D(105))
+    feed(bids=(("104", "1"), ("103", "9")), asks=(("106", "9"),), sequence=2)
+    first, second = Order.objects.order_by("number")
+
+    assert trigger(first)
+    assert trigger(second)
+
+    assert [one(number=number).queue_ahead for number in (1, 2)] == [1, 1 + 3]
 
 
 def test_leverage_named_by_an_untriggered_order_is_set(account: TradingAccount) -> None:
