@@ -1,11 +1,11 @@
 """What must hold whatever was killed (DESIGN §5), asked of the database, over all accounts."""
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString
 
-from astrade.tests.crash_client import Follower, Trader
-from astrade.tests.crash_system import System, eventually, without_gap
+from astrade.tests.processes.client import Follower, Trader
+from astrade.tests.processes.system import System, eventually, without_gap
 from trading.verification import CHECKS
 
 SWEEP, SWEPT_WITHIN_S = "trading.tasks.sweep_events", 0.5
@@ -41,8 +41,8 @@ DOUBLED = {
     "orders of one client order id": """
         SELECT account_id, client_order_id FROM trading_order GROUP BY 1, 2 HAVING count(*) > 1""",
     "awards of one cause": "SELECT user_id, source FROM gamification_xpentry GROUP BY 1, 2 HAVING count(*) > 1",
-    "accounts of one new user": """
-        SELECT u.id FROM accounts_user u LEFT JOIN trading_tradingaccount a ON a.user_id = u.id
+    "primary accounts of one user": """
+        SELECT u.id FROM accounts_user u LEFT JOIN trading_tradingaccount a ON a.user_id = u.id AND a.is_primary
         GROUP BY 1 HAVING count(a.id) <> 1""",
     "orders whose last transition isn't to their status": """
         SELECT o.id FROM trading_order o WHERE o.status <> (SELECT to_status FROM trading_ordertransition t
@@ -85,6 +85,40 @@ def check_events(system: System, trader: Trader, follower: Follower) -> None:
     follower.end()
     assert without_gap(follower.sequences)
     assert [(frame["sequence"], frame["type"], frame["data"]) for frame in follower.frames] == due
+
+
+History = Mapping[str, Sequence[tuple[Any, ...]]]
+OF_USER = "a.user_id = (SELECT user_id FROM trading_tradingaccount WHERE uuid = %s)"
+HISTORY: Mapping[str, LiteralString] = {
+    "accounts": f"""
+        SELECT a.state, a.net_deposits, a.sequence, a.order_count, a.fill_count, a.entry_count
+        FROM trading_tradingaccount a WHERE {OF_USER} ORDER BY a.id""",
+    "orders": f"""
+        SELECT o.number, o.side, o.type, o.role, o.source, o.quantity, o.price, o.trigger_price, o.status, o.reason,
+               o.filled_quantity, o.version FROM trading_order o JOIN trading_tradingaccount a ON a.id = o.account_id
+        WHERE {OF_USER} ORDER BY a.id, o.number""",
+    "transitions": f"""
+        SELECT o.number, t.from_status, t.to_status, t.reason, t.change FROM trading_ordertransition t
+        JOIN trading_order o ON o.id = t.order_id JOIN trading_tradingaccount a ON a.id = o.account_id
+        WHERE {OF_USER} ORDER BY a.id, o.number, t.id""",
+    "fills": f"""
+        SELECT f.number, f.side, f.quantity FROM trading_fill f JOIN trading_tradingaccount a ON a.id = f.account_id
+        WHERE {OF_USER} ORDER BY a.id, f.number""",
+    "entries": f"""
+        SELECT e.number, e.kind FROM trading_journalentry e JOIN trading_tradingaccount a ON a.id = e.account_id
+        WHERE {OF_USER} ORDER BY a.id, e.number""",
+    "positions": f"""
+        SELECT p.quantity, p.stop_loss, p.take_profit FROM trading_position p
+        JOIN trading_tradingaccount a ON a.id = p.account_id WHERE {OF_USER} ORDER BY a.id, p.market_id""",
+    "events": f"""
+        SELECT e.sequence, e.kind, e.data->>'status', e.data->>'state' FROM trading_event e
+        JOIN trading_tradingaccount a ON a.id = e.account_id WHERE {OF_USER} ORDER BY a.id, e.sequence""",
+}
+
+
+def history_of(system: System, trader: Trader) -> History:
+    """All that happened to a user's accounts, in which order, but for prices and times: those are never the same."""
+    return {name: system.rows(query, trader.account_id) for name, query in HISTORY.items()}
 
 
 def outcome_of(system: System, trader: Trader) -> Sequence[tuple[Any, ...]]:

@@ -5,7 +5,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +15,11 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-from astrade.tests.crash_system import EVENTUALLY_S, HIGH, LOW
+from astrade.tests.processes.system import EVENTUALLY_S, HIGH, LOW, eventually
 
 SYMBOL, PASSWORD = "BTC-USD", "Plain-Sailing-8"
 PAUSE_S = 0.1
+PASSING = (1001, 3007, 3008)  # depend on the price at the moment: would trigger, would cross, is too far away
 ENDED = ("filled", "cancelled", "expired", "rejected")
 
 
@@ -28,6 +29,18 @@ class Refused(Exception):
     def __init__(self, status: int, error: dict[str, Any]) -> None:
         super().__init__(f"{status} {error}")
         self.status, self.code = status, error["code"]
+
+
+def once_possible(call: Callable[[], Any]) -> Any:
+    """Try again until the price at the moment allows what is asked for."""
+    deadline = time.monotonic() + EVENTUALLY_S
+    while True:
+        try:
+            return call()
+        except Refused as refusal:
+            if refusal.code not in PASSING or time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE_S)
 
 
 class Trader:
@@ -53,12 +66,15 @@ class Trader:
         (account,) = self.call("GET", "/accounts")
         self.account_id = account["id"]
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The `data` of the answer, however often it has to be asked for; raises Refused."""
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None, *, key: str = "") -> Any:
+        """The `data` of the answer, however often it has to be asked for, under an idempotency key where one is given;
+        raises Refused.
+        """
+        headers = {"Idempotency-Key": key} if key else {}
         deadline = time.monotonic() + EVENTUALLY_S
         while True:
             with suppress(httpx.TransportError):
-                response = self.http.request(method, path, json=body)
+                response = self.http.request(method, path, json=body, headers=headers)
                 if response.status_code < 500:
                     return self._data_of(response)
             assert time.monotonic() < deadline, f"{method} {path} was not answered in {EVENTUALLY_S:.0f} s"
@@ -72,24 +88,25 @@ class Trader:
         self.found_again += response.headers.get("Idempotent-Replayed") == "true"
         return content["data"]
 
-    def place(self, **form: Any) -> dict[str, Any]:
+    def place(self, *, account_id: str = "", **form: Any) -> dict[str, Any]:
         """Place an order; the client order id makes asking again harmless."""
         named = {"symbol": SYMBOL, "quantity": "0.001", "client_order_id": uuid.uuid4().hex}
-        order: dict[str, Any] = self.call("POST", "/orders", named | form)
+        path = f"/accounts/{account_id or self.account_id}/orders"
+        order: dict[str, Any] = self.call("POST", path, named | form)
         return order
 
     def buy(self) -> dict[str, Any]:
         """Buy at the market."""
         return self.place(side="buy", type="market")
 
-    def rest(self, *, price: int) -> dict[str, Any]:
+    def rest(self, *, price: int, **form: Any) -> dict[str, Any]:
         """Bid `price` at a moment when nobody sells for it, so that the order waits."""
-        while True:
-            try:
-                return self.place(side="buy", type="limit", price=f"{price}", post_only=True)
-            except Refused as refusal:
-                assert refusal.code == 3007
-                time.sleep(PAUSE_S)
+        return self.place_once_possible(side="buy", type="limit", price=f"{price}", post_only=True, **form)
+
+    def place_once_possible(self, **form: Any) -> dict[str, Any]:
+        """Place an order at a moment when the price allows it."""
+        order: dict[str, Any] = once_possible(lambda: self.place(**form))
+        return order
 
     def cancel(self, order: dict[str, Any]) -> None:
         """Cancel an order; one that isn't open any more must be the work of a call whose answer got lost."""
@@ -98,6 +115,25 @@ class Trader:
         except Refused as refusal:
             assert refusal.code == 3010 and self.order(order)["status"] == "cancelled"
             self.found_again += 1
+
+    def replace(self, order: dict[str, Any], **changes: Any) -> None:
+        """Change an order to what it may already be."""
+        self.call("PATCH", f"/orders/{order['id']}", changes)
+
+    def until(self, order: dict[str, Any], status: str) -> None:
+        """Wait until the order has this status."""
+        eventually(f"an order is {status}", lambda: self.order(order)["status"] == status)
+
+    def protect(self, position: dict[str, Any], **levels: int) -> None:
+        """Set a position's stop loss and take profit at a moment when the price is between them."""
+        path = f"/accounts/{self.account_id}/positions/{position['id']}"
+        prices = {name: f"{price}" for name, price in levels.items()}
+        once_possible(lambda: self.call("PATCH", path, prices))
+
+    def position(self) -> dict[str, Any]:
+        """The only open position."""
+        (position,) = self.call("GET", f"/accounts/{self.account_id}/positions")
+        return dict(position)
 
     def order(self, order: dict[str, Any]) -> dict[str, Any]:
         """The order as it is now."""

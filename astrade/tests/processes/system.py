@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -23,14 +23,17 @@ from psycopg import sql
 from astrade import embedded, processes
 from astrade.processes import Process
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 CELERY = [sys.executable, "-m", "celery", "--app", "astrade", "--quiet"]
 ACCEPTED = "ignore:You're running the worker with superuser privileges"
-SOON_S, EVENTUALLY_S = 20.0, 60.0
+SOON_S, EVENTUALLY_S = 40.0, 120.0
 STOP_WITHIN_S = 15.0
 # BTC-USD runs up and down between these prices, once in `WAVE_S`: what lies between is traded again and again
 LOW, HIGH, WAVE_S, QUOTE_EVERY_MS = 76_800, 77_200, 4, 50
+# ETH-USD goes down and up these stairs: an order between two steps fills at its own price, whenever it comes
+UPSTAIRS, MIDDLE, DOWNSTAIRS = 2_400, 2_350, 2_300
+STAIRS = ((UPSTAIRS, 1.2), (MIDDLE, 0.6), (DOWNSTAIRS, 1.6), (MIDDLE, 0.6))  # mid price, for how many seconds
 
 
 def eventually(what: str, condition: Callable[[], Any], *, within_s: float = EVENTUALLY_S) -> Any:
@@ -45,11 +48,22 @@ def eventually(what: str, condition: Callable[[], Any], *, within_s: float = EVE
 def write_wave(folder: Path) -> None:
     """A recording whose price is a triangle, so that what becomes of an order doesn't depend on when it came."""
     quotes = WAVE_S * 1000 // QUOTE_EVERY_MS
+    mids = [HIGH - abs(2 * number - quotes) * (HIGH - LOW) // quotes for number in range(quotes)]
+    _write_quotes(folder / "btcusdt-quotes-wave.csv", mids, half_spread=1, size=50)
+
+
+def write_stairs(folder: Path) -> None:
+    """A recording of few prices, so that a liquidation's figures don't depend on when it came."""
+    mids = [mid for mid, seconds in STAIRS for _ in range(int(seconds * 1000 / QUOTE_EVERY_MS))]
+    _write_quotes(folder / "ethusdt-quotes-stairs.csv", mids, half_spread=0.1, size=5000)
+
+
+def _write_quotes(path: Path, mids: Sequence[int], *, half_spread: float, size: int) -> None:
     rows = ["time_ms,bid,bid_size,ask,ask_size"]
-    for number in range(quotes):
-        risen = abs(2 * number - quotes) * (HIGH - LOW) // quotes
-        rows.append(f"{number * QUOTE_EVERY_MS},{HIGH - risen - 1},50,{HIGH - risen + 1},50")
-    (folder / "btcusdt-quotes-wave.csv").write_text("\n".join(rows) + "\n")
+    for number, mid in enumerate(mids):
+        bid, ask = f"{mid - half_spread:.1f}", f"{mid + half_spread:.1f}"
+        rows.append(f"{number * QUOTE_EVERY_MS},{bid},{size},{ask},{size}")
+    path.write_text("\n".join(rows) + "\n")
 
 
 @contextmanager
@@ -85,6 +99,10 @@ class System:
             "worker": [*CELERY, "worker", "--concurrency", "2", "--without-gossip", "--without-mingle"],
             "beat": [*CELERY, "beat", "--schedule", str(home / "beat"), "--pidfile", ""],
         }
+
+    def another_connection(self) -> psycopg.Connection[tuple[object, ...]]:
+        """For another thread."""
+        return psycopg.connect(self._env["DATABASE_URL"], autocommit=True)
 
     def manage(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a management command to its end."""
@@ -136,6 +154,15 @@ class System:
         ((value, *_),) = self.rows(query, *values)
         return value
 
+    def execute(self, statement: str) -> None:
+        """Have the database do something, as its owner."""
+        self.database.execute(statement.encode())
+
+    def count(self, query: str) -> int:
+        """What a query made at run time counts."""
+        ((number,),) = self.database.execute(query.encode()).fetchall()
+        return int(str(number))
+
     def send_task(self, name: str) -> None:
         """Give the worker a task, as beat does."""
         with Celery(broker=self.redis_url, set_as_current=False) as app:
@@ -172,8 +199,9 @@ def _settings(home: Path, *, database_url: str, redis_url: str) -> Mapping[str, 
         "ASTRADE_HOME": str(home),
         "FEED": "replay",
         "REPLAY": str(home / "recordings"),
-        "REPLAY_MAP": "BTCUSDT=BTC-USD",
+        "REPLAY_MAP": "BTCUSDT=BTC-USD,ETHUSDT=ETH-USD",
         "RATE_LIMIT_FACTOR": "1000",
+        "WEB_THREADS": "16",
         "WS_HEARTBEAT_S": "2",
         "LOG_FORMAT": "readable",
         "PYTHONUNBUFFERED": "1",
@@ -191,6 +219,7 @@ def whole_system(home: Path, *, database_url: str, database_name: str) -> Iterat
         stack.enter_context(system.database)
         (home / "recordings").mkdir()
         write_wave(home / "recordings")
+        write_stairs(home / "recordings")
         for command in ("migrate", "seed_markets"):
             done = system.manage(command)
             assert done.returncode == 0, done.stdout + done.stderr
