@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[3]
+SHARED = ("-p", "no:randomly", "--numprocesses", "2", "--dist", "loadfile")  # as `make test` shares them out
 
 
 @dataclass
@@ -84,7 +85,7 @@ def main(target: Path) -> int:
     """Run pytest, write the page whatever came of it, and return pytest's status."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-W", "error", f"--junitxml={report}", "-o", "timeout=3600"]
+        command = [sys.executable, "-m", "pytest", "-W", "error", f"--junitxml={report}", "-o", "timeout=3600", *SHARED]
         status = subprocess.run(command, cwd=ROOT, env={**os.environ, "CAMPAIGN": "1"}, check=False).returncode
         target.write_text(page(figures_of(report), recorded_in(report), at=datetime.now(UTC)))
     return status
