@@ -219,6 +219,17 @@ class SideQuery(MarketQuery):
     side = _choice(Side, required=False)
 
 
+class CancelQuery(SideQuery):
+    """What a mass cancel is narrowed to; a name it doesn't know is refused, since to ignore it would cancel more."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Values by first name."""
+        unknown = set(data) - set(self.fields) - set(self.aliases) - set(AccountQuery().fields)
+        if unknown:
+            raise serializers.ValidationError({name: ["Orders can't be chosen by it."] for name in sorted(unknown)})
+        return super().to_internal_value(data)
+
+
 class OrdersQuery(SideQuery):
     status = Choice(choices=[*(status.value for status in OrderStatus), PENDING], required=False)
     parent_id = serializers.UUIDField(

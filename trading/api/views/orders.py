@@ -14,7 +14,7 @@ from astrade.core.api.views import ok, shape
 from astrade.core.permissions import IsReader, caller_of
 from marketdata.selectors import market_by_symbol
 from trading import selectors
-from trading.api.forms import PENDING, OrderForm, OrdersQuery, ReplaceForm, SideQuery
+from trading.api.forms import PENDING, CancelQuery, OrderForm, OrdersQuery, ReplaceForm, SideQuery
 from trading.api.schemas import FillOut, OrderDetailOut, OrderOut, PreviewOut
 from trading.api.views.base import AccountView, expected_version, query
 from trading.domain import bodies
@@ -107,10 +107,12 @@ class OrdersView(AccountView):
         """Open orders, newest first."""
         return self.listing(request, account_id, open_only=True)
 
-    @extend_schema(parameters=[SideQuery], responses=OrderOut(many=True), operation_id="cancel_orders")
+    @extend_schema(parameters=[CancelQuery], responses=OrderOut(many=True), operation_id="cancel_orders")
     def delete(self, request: Request, account_id: UUID | None = None) -> Response:
         """Cancel all open orders, or those of a market or side; the answer lists what was cancelled."""
-        asked = query(request, SideQuery)
+        if request.data:
+            raise errors.Malformed("Orders are chosen by query parameters")
+        asked = query(request, CancelQuery)
         side = Side(asked["side"]) if "side" in asked else None
         account = self.account(request, account_id)
         return ok(services.cancel_orders(account=account, symbol=asked.get("symbol"), side=side))
@@ -146,7 +148,7 @@ class AccountOrdersView(OrdersView):
         """All orders, open or not, newest first."""
         return self.listing(request, account_id, open_only=False)
 
-    @extend_schema(parameters=[SideQuery], responses=OrderOut(many=True), operation_id="cancel_account_orders")
+    @extend_schema(parameters=[CancelQuery], responses=OrderOut(many=True), operation_id="cancel_account_orders")
     def delete(self, request: Request, account_id: UUID | None = None) -> Response:
         """Cancel this account's open orders, or those of a market or side."""
         return super().delete(request, account_id)

@@ -593,6 +593,9 @@ def test_cancel_all_takes_a_positions_own_stop_loss_and_says_so(trader: Trader) 
 def test_cancel_all_refuses_what_it_does_not_know(trader: Trader) -> None:
     assert trader.api.delete("/orders?symbol=NOTHING").error == (400, 2000)
     assert trader.api.delete("/orders?side=hold").error == (400, 1001)
+    assert trader.api.delete("/orders?simbol=BTC-USD").error == (400, 1001)
+    assert trader.api.delete("/orders?side=buy&status=open").error == (400, 1001)
+    assert trader.api.call("DELETE", "/orders", {"side": "buy"}).error == (400, 1000)
     assert Trader().api.delete(f"{trader.path}/orders").error == (404, 1002)
 
 
