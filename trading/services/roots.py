@@ -57,12 +57,15 @@ ORDER BY account_id LIMIT 20
 def settled_moment(*, within_s: float) -> datetime | None:
     """The database's time at the call, once every transaction that was writing then has ended; None if one goes on.
 
-    A booking has its transaction id before it asks for the time, so nothing is booked before that moment any more.
+    A booking has its transaction id before it asks for the time, and so one below that which is drawn here after the
+    moment (a snapshot's xmax won't do: ids that are in use may lie above it). Nothing is booked before it any more.
     Call it outside a transaction.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp(), pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
-        moment, horizon = cursor.fetchone() or (None, 0)
+        cursor.execute("SELECT clock_timestamp()")
+        (moment,) = cursor.fetchone() or (None,)
+        cursor.execute("SELECT pg_current_xact_id()::text::bigint")
+        (horizon,) = cursor.fetchone() or (0,)
         given_up = time.monotonic() + within_s
         while True:
             cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= %s", [horizon])

@@ -145,7 +145,7 @@ class Client:
             self._ask("PATCH", f"/accounts/{account.account_id}/orders/{order}", changes)
 
     def _send(self, sender: Shared, receiver: Shared) -> None:
-        amount = Decimal(self._dice.randint(1, 30_000)).scaleb(-3)
+        amount = Decimal(self._dice.randint(10, 30_000)).scaleb(-3)
         form = {"from_account": sender.account_id, "to_account": receiver.account_id, "amount": f"{amount}"}
         if self._ask("POST", "/transfers", form, **{"Idempotency-Key": uuid.uuid4().hex}):
             sender.move(-amount)
