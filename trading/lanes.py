@@ -134,7 +134,7 @@ class Lane:
         chosen = list(islice(chain.from_iterable(accounts.values()), AT_ONCE))
         for found in chosen:
             del self.waiting[found.uuid]
-        return [list(together) for _, together in groupby(chosen, key=_booking_of)]
+        return [list(together) for _, together in groupby(chosen, key=booking_of)]
 
     def _book(self, chunk: Sequence[Sequence[Found]]) -> Outcome:
         outcome = Outcome()
@@ -146,7 +146,7 @@ class Lane:
         """One booking; where something is wrong with one of several, one each."""
         first = together[0]
         try:
-            outcome.booked += with_connection(_book, together, *self._views.of(max(together, key=_reached_at)))
+            outcome.booked += with_connection(book_finds, together, *self._views.of(max(together, key=_reached_at)))
         except (MarketDataStale, OperationalError, InterfaceError) as exc:
             logger.warning("matcher_waits", extra=_about(first) | {"error": type(exc).__name__})
             outcome.again += together
@@ -158,7 +158,7 @@ class Lane:
                 self._book_together([found], outcome)
 
 
-def _booking_of(found: Found) -> tuple[int, str, UUID | None]:
+def booking_of(found: Found) -> tuple[int, str, UUID | None]:
     """Finds next to each other that say the same go into one booking; a trigger always into its own."""
     order = order_of(found.hit)
     return order.account_id, found.symbol, None if isinstance(found.hit, Reached) else order.uuid
@@ -168,7 +168,7 @@ def _reached_at(found: Found) -> float:
     return found.at_s
 
 
-def _book(together: Sequence[Found], view: MarketView, quotes: Mapping[str, Quote]) -> int:
+def book_finds(together: Sequence[Found], view: MarketView, quotes: Mapping[str, Quote]) -> int:
     """How many of them were booked."""
     hit = together[0].hit
     if len(together) > 1:

@@ -7,11 +7,12 @@ from typing import Any
 from rest_framework import serializers
 
 from astrade.core.api.fields import Amount, Millis
-from trading.domain.lifecycle import EntryKind, OrderSource, OrderStatus, OrderType, Side, TimeInForce
+from trading.domain.lifecycle import OrderSource, OrderStatus, OrderType, Side, TimeInForce
 from trading.domain.limits import OWN_LIMITS
 
 
-def _choice(enum: Any, **kwargs: Any) -> serializers.ChoiceField:
+def choice(enum: Any, **kwargs: Any) -> serializers.ChoiceField:
+    """A field of an enumeration, by its values."""
     return serializers.ChoiceField(choices=[(value.value, value.value) for value in enum], **kwargs)
 
 
@@ -34,13 +35,13 @@ class OrderOut(serializers.Serializer[Any]):
     venue = serializers.CharField()
     venue_order_id = serializers.CharField(allow_null=True)
     symbol = serializers.CharField()
-    side = _choice(Side)
-    type = _choice(OrderType)
+    side = choice(Side)
+    type = choice(OrderType)
     quantity = Amount()
     price = Amount(allow_null=True)
     trigger_price = Amount(allow_null=True)
     trigger_by = serializers.CharField(allow_null=True)
-    time_in_force = _choice(TimeInForce)
+    time_in_force = choice(TimeInForce)
     expires_at = Millis(allow_null=True)
     post_only = serializers.BooleanField()
     reduce_only = serializers.BooleanField()
@@ -49,7 +50,7 @@ class OrderOut(serializers.Serializer[Any]):
     leverage = serializers.IntegerField()
     client_order_id = serializers.CharField()
     tag = serializers.CharField()
-    status = _choice(OrderStatus)
+    status = choice(OrderStatus)
     filled_quantity = Amount()
     average_price = Amount(allow_null=True)
     fee = Amount()
@@ -64,7 +65,7 @@ class OrderOut(serializers.Serializer[Any]):
 
     def get_fields(self) -> dict[str, Any]:
         """With `source`, which as an attribute would hide the field's own."""
-        return super().get_fields() | {"source": _choice(OrderSource)}
+        return super().get_fields() | {"source": choice(OrderSource)}
 
 
 class FillOut(serializers.Serializer[Any]):
@@ -72,7 +73,7 @@ class FillOut(serializers.Serializer[Any]):
     number = serializers.IntegerField()
     order_id = serializers.UUIDField()
     symbol = serializers.CharField()
-    side = _choice(Side)
+    side = choice(Side)
     price = Amount()
     quantity = Amount()
     notional = Amount()
@@ -85,7 +86,7 @@ class FillOut(serializers.Serializer[Any]):
 
 class TransitionOut(serializers.Serializer[Any]):
     # `from` is a word of the language, so the fields are named below
-    to = _choice(OrderStatus)
+    to = choice(OrderStatus)
     reason = serializers.CharField()
     change = serializers.DictField(
         child=serializers.ListField(child=Amount(allow_null=True)),
@@ -96,13 +97,13 @@ class TransitionOut(serializers.Serializer[Any]):
 
     def get_fields(self) -> dict[str, Any]:
         """`from`, `to`, `reason`, `change`, `at`."""
-        return {"from": _choice(OrderStatus)} | super().get_fields()
+        return {"from": choice(OrderStatus)} | super().get_fields()
 
 
 class SliceOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     number = serializers.IntegerField()
-    status = _choice(OrderStatus)
+    status = choice(OrderStatus)
     reason = serializers.CharField()
     quantity = Amount()
     filled_quantity = Amount()
@@ -233,120 +234,6 @@ class FeeOut(serializers.Serializer[Any]):
     maker_fee_rate = Amount()
     taker_fee_rate = Amount()
     minimum_fee = Amount()
-
-
-class LedgerLineOut(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    number = serializers.IntegerField()
-    kind = _choice(EntryKind)
-    asset = serializers.CharField()
-    amount = Amount()
-    running_balance = Amount()
-    entry_id = serializers.UUIDField()
-    reference = serializers.CharField()
-    at = Millis()
-
-
-class BalanceRootOut(serializers.Serializer[Any]):
-    number = serializers.IntegerField()
-    at = Millis()
-    accounts = serializers.IntegerField()
-    previous_hash = serializers.CharField()
-    hash = serializers.CharField()
-
-    def get_fields(self) -> dict[str, Any]:
-        """With `root`, which as an attribute would hide the serializer's own."""
-        return super().get_fields() | {"root": serializers.CharField()}
-
-
-class BalanceLeafOut(serializers.Serializer[Any]):
-    nonce = serializers.CharField()
-    position = serializers.IntegerField()
-    balance = serializers.CharField()
-    entry_count = serializers.IntegerField()
-    head_hash = serializers.CharField()
-
-
-class BalanceProofOut(serializers.Serializer[Any]):
-    format = serializers.CharField()
-    account_id = serializers.UUIDField()
-    at = Millis()
-    asset = serializers.CharField()
-    balance = Amount()
-    entry_count = serializers.IntegerField()
-    entries = serializers.ListField(child=serializers.CharField())
-    leaf = BalanceLeafOut()
-    path = serializers.ListField(child=serializers.CharField())
-    roots = BalanceRootOut(many=True)
-
-    def get_fields(self) -> dict[str, Any]:
-        """With `root`, the number of the root that the path leads to."""
-        return super().get_fields() | {"root": serializers.IntegerField()}
-
-
-class PeriodOut(serializers.Serializer[Any]):
-    to = Millis()
-
-    def get_fields(self) -> dict[str, Any]:
-        """With `from`, which is a word of the language."""
-        return {"from": Millis()} | super().get_fields()
-
-
-class StatementOut(PeriodOut):
-    account_id = serializers.UUIDField()
-    asset = serializers.CharField()
-    opening_balance = Amount()
-    closing_balance = Amount()
-    sums = serializers.DictField(child=Amount(), help_text="Total of each kind of entry")
-    fees = Amount(help_text="Commissions paid")
-    funding = Amount(help_text="Got (positive) and paid")
-    realized_pnl = Amount()
-    line_count = serializers.IntegerField()
-    lines = LedgerLineOut(many=True)
-
-
-class CurvePointOut(serializers.Serializer[Any]):
-    at = Millis(help_text="End of the interval")
-    snapshot_at = Millis(help_text="When the worth was taken")
-    balance = Amount()
-    equity = Amount()
-    net_deposits = Amount(help_text="Deposits and transfers in, less those out")
-    pnl = Amount()
-    cumulative_return = Amount()
-    bridged = serializers.BooleanField(help_text="No snapshot fell into the interval: the worth before is carried on")
-
-    def get_fields(self) -> dict[str, Any]:
-        """With `return`, which is a word of the language."""
-        return super().get_fields() | {"return": Amount()}
-
-
-class PortfolioHistoryOut(PeriodOut):
-    account_id = serializers.UUIDField()
-    interval = serializers.CharField()
-    starting_equity = Amount()
-    ending_equity = Amount()
-    net_deposits = Amount()
-    pnl = Amount()
-    time_weighted_return = Amount()
-    points = CurvePointOut(many=True)
-
-
-class PortfolioRiskOut(PeriodOut):
-    account_id = serializers.UUIDField()
-    interval = serializers.CharField()
-    equity = Amount()
-    gross_exposure = Amount()
-    net_exposure = Amount()
-    gross_leverage = Amount(allow_null=True)
-    net_leverage = Amount(allow_null=True)
-    volatility = Amount(allow_null=True, help_text="A year's")
-    max_drawdown = Amount(allow_null=True)
-    sharpe_ratio = Amount(allow_null=True, help_text="A year's")
-    trades = serializers.IntegerField(help_text="Positions closed in the period")
-    win_rate = Amount(allow_null=True)
-    profit_factor = Amount(allow_null=True)
-    expectancy = Amount(allow_null=True)
-    largest_loss = Amount(allow_null=True)
 
 
 class TransferOut(serializers.Serializer[Any]):

@@ -17,12 +17,12 @@ from astrade.core.permissions import caller_of
 from marketdata.selectors import all_markets, market_by_symbol
 from trading import selectors
 from trading.api.forms import AccountForm, AccountPatch, EventsQuery, LeverageForm, MarketQuery
+from trading.api.report_schemas import LedgerLineOut
 from trading.api.schemas import (
     AccountOut,
     BalanceOut,
     EventOut,
     FeeOut,
-    LedgerLineOut,
     LeverageOut,
     PortfolioOut,
 )

@@ -20,7 +20,7 @@ from marketdata.timeframes import LENGTH_MS
 from trading import selectors
 from trading.api.forms import HistoryQuery, RiskQuery, StatementQuery
 from trading.api.periods import Period, period_of
-from trading.api.schemas import PortfolioHistoryOut, PortfolioRiskOut, StatementOut
+from trading.api.report_schemas import PortfolioHistoryOut, PortfolioRiskOut, StatementOut
 from trading.api.views.base import AccountView, query
 from trading.domain import performance
 from trading.domain.bodies import DISPLAY_SCALE

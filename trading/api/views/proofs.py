@@ -13,7 +13,7 @@ from astrade.core.errors import ValidationFailed
 from astrade.core.permissions import Public
 from trading import selectors
 from trading.api.forms import ProofQuery
-from trading.api.schemas import BalanceProofOut, BalanceRootOut
+from trading.api.report_schemas import BalanceProofOut, BalanceRootOut
 from trading.api.views.base import AccountView, query
 from trading.models import BalanceRoot
 from trading.proofs import balance_proof, root_body

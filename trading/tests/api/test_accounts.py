@@ -7,7 +7,7 @@ import pytest
 
 from accounts.tests.client import Api, some_email
 from accounts.tests.factories import PASSWORD
-from trading.api import schemas
+from trading.api import report_schemas, schemas
 from trading.models import TradingAccount
 from trading.tests.api.client import ORDER, Trader
 from trading.tests.conftest import Feed, make_market
@@ -231,7 +231,7 @@ def test_ledger_shows_every_cent_with_a_running_balance(trader: Trader) -> None:
         (2, "commission", "-0.101", "9999.899"),
         (1, "deposit", "10000", "10000"),
     ]
-    assert set(lines[0]) == set(schemas.LedgerLineOut().fields)
+    assert set(lines[0]) == set(report_schemas.LedgerLineOut().fields)
     assert isinstance(lines[0]["at"], int)
     page = trader.api.get(f"{trader.path}/ledger?limit=3")
     assert page.content["pagination"] == {"cursor": 2, "count": 3}

@@ -11,7 +11,7 @@ from django.db import connection
 
 from astrade.core.clock import system_clock, to_ms
 from marketdata.timeframes import open_time_ms
-from trading.api import schemas
+from trading.api import report_schemas, schemas
 from trading.domain.lifecycle import EntryKind, LedgerAccount, Side
 from trading.models import ClosedPosition, EquitySnapshot, Fill, JournalEntry, TradingAccount
 from trading.moments import first_number_from
@@ -59,9 +59,9 @@ def test_curve_pnl_and_return_with_deposits_taken_out(trader: Trader, feed: Feed
 
     answer = history(trader, **{"from": hours_ago(4), "to": hours_ago(1)}).data
 
-    assert set(answer) == set(schemas.PortfolioHistoryOut().fields)
+    assert set(answer) == set(report_schemas.PortfolioHistoryOut().fields)
     points = answer["points"]
-    assert all(set(point) == set(schemas.CurvePointOut().fields) for point in points)
+    assert all(set(point) == set(report_schemas.CurvePointOut().fields) for point in points)
     assert [point["at"] for point in points] == [to_ms(hours_ago(n)) for n in (3, 2, 1)]
     assert [point["equity"] for point in points] == ["10008.899", "15008.899", "15018.899"]
     assert [point["net_deposits"] for point in points] == ["0", "5000", "0"]
@@ -215,7 +215,7 @@ def test_a_snapshot_never_splits_a_booking(feed: Feed) -> None:
 def test_risk_of_an_account_that_did_nothing_is_null(trader: Trader) -> None:
     risk = trader.api.get("/portfolio/risk").data
 
-    assert set(risk) == set(schemas.PortfolioRiskOut().fields)
+    assert set(risk) == set(report_schemas.PortfolioRiskOut().fields)
     undefined = (
         "volatility",
         "max_drawdown",

@@ -9,7 +9,7 @@ from django.test import Client
 
 from astrade.core.clock import to_ms
 from trading import statements
-from trading.api import schemas
+from trading.api import report_schemas
 from trading.api.views import portfolio
 from trading.domain.lifecycle import EntryKind, LedgerAccount
 from trading.models import CashBalance, JournalEntry
@@ -57,7 +57,7 @@ def csv_rows(trader: Trader, query: str = "") -> list[dict[str, str]]:
 def test_a_statement_adds_up(trader: Trader) -> None:
     whole = statement(trader).data
 
-    assert set(whole) == set(schemas.StatementOut().fields)
+    assert set(whole) == set(report_schemas.StatementOut().fields)
     assert whole["sums"] == {
         "bonus": "9", "commission": "-0.2", "deposit": "10040", "trade_pnl": "-2", "transfer": "-250.5",
         "withdrawal": "-1.5",
@@ -67,7 +67,7 @@ def test_a_statement_adds_up(trader: Trader) -> None:
         "opening_balance": "0", "closing_balance": "9794.8", "fees": "0.2", "funding": "0", "realized_pnl": "-2",
     }  # fmt: skip
     assert [line["number"] for line in whole["lines"]] == list(range(1, 9))
-    assert set(whole["lines"][0]) == set(schemas.LedgerLineOut().fields)
+    assert set(whole["lines"][0]) == set(report_schemas.LedgerLineOut().fields)
     assert sum(D(line["amount"]) for line in whole["lines"]) == D(whole["closing_balance"])
     assert CashBalance.objects.get(account=trader.account).balance == D(whole["closing_balance"])
     assert [finding for name in CHECKS for finding in run_check(name)] == []

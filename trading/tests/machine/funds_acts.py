@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from astrade.core.errors import NotPermitted, VersionConflict
 from marketdata import live
-from trading.lanes import _book, _booking_of
+from trading.lanes import book_finds, booking_of
 from trading.models import AdjustmentProposal, JournalEntry, TradingAccount
 from trading.services.accounts import close_account, open_practice_account
 from trading.services.adjustments import approve_adjustment, propose_adjustment, propose_reversal, reject_adjustment
@@ -168,10 +168,10 @@ class Match:
             return None
         street = streets[self.number % len(streets)]
         first = street.reached[self.number % len(street.reached)]
-        together = [found for found in street.reached if _booking_of(found) == _booking_of(first)][: self.at_once]
+        together = [found for found in street.reached if booking_of(found) == booking_of(first)][: self.at_once]
         if not self.again:
             street.reached = [found for found in street.reached if found not in together]
-        return Act(lambda: _book(together, *live.view_of(street.symbol)))
+        return Act(lambda: book_finds(together, *live.view_of(street.symbol)))
 
 
 @dataclass(frozen=True, slots=True)
