@@ -25,6 +25,7 @@ QUANTITY = "0.001"
 PASSWORD = "Bench-mark-1-password"
 PEER_PYTHON = os.environ.get("BENCH_PYTHON", str(ROOT / ".venv-bench" / "bin" / "python"))
 ASTRADE_ENV = {"RATE_LIMIT_FACTOR": "100000", "LOG_LEVEL": "WARNING", "DEBUG": "false"}
+WEB_CPU = str(max(os.sched_getaffinity(0)))  # what `make run` chooses; both contenders keep to it
 Lanes = list[list[str]]
 
 
@@ -109,7 +110,7 @@ def start_astrade(servers: Servers, *, database_url: str, name: str = "astrade")
     """AsTrade's web process, one worker."""
     port = free_port()
     command = uvicorn_command(sys.executable, "astrade.asgi:application", port=port)
-    env = astrade_env(servers, database_url)
+    env = {**astrade_env(servers, database_url), "WEB_CPU": WEB_CPU}
     return Server(name, command, port=port, env=env, ready="/health/live").wait_ready()
 
 
@@ -141,7 +142,7 @@ def seed_peer(servers: Servers, *, name: str, users: int) -> tuple[dict[str, str
 def start_peer(env: Mapping[str, str], *, name: str = "peer") -> Server:
     """The peer's web process, one worker."""
     port = free_port()
-    command = uvicorn_command(PEER_PYTHON, "benchmarks.peer.app:app", port=port)
+    command = ["taskset", "--cpu-list", WEB_CPU, *uvicorn_command(PEER_PYTHON, "benchmarks.peer.app:app", port=port)]
     return Server(name, command, port=port, env=env, ready="/health").wait_ready()
 
 

@@ -23,7 +23,7 @@ from marketdata import live
 from trading.domain.matching import Reached
 from trading.domain.watching import Hit, both, order_of
 from trading.services.orders import fill_resting_order, fill_resting_orders
-from trading.services.triggers import trigger_order
+from trading.services.triggers import trigger_order, trigger_orders
 from trading.threads import with_connection
 
 logger = logging.getLogger(__name__)
@@ -158,10 +158,9 @@ class Lane:
                 self._book_together([found], outcome)
 
 
-def booking_of(found: Found) -> tuple[int, str, UUID | None]:
-    """Finds next to each other that say the same go into one booking; a trigger always into its own."""
-    order = order_of(found.hit)
-    return order.account_id, found.symbol, None if isinstance(found.hit, Reached) else order.uuid
+def booking_of(found: Found) -> tuple[int, str, bool]:
+    """Finds next to each other that say the same go into one booking: of one account, market and kind."""
+    return order_of(found.hit).account_id, found.symbol, isinstance(found.hit, Reached)
 
 
 def _reached_at(found: Found) -> float:
@@ -172,9 +171,12 @@ def book_finds(together: Sequence[Found], view: MarketView, quotes: Mapping[str,
     """How many of them were booked."""
     hit = together[0].hit
     if len(together) > 1:
-        reached = [found.hit for found in together if isinstance(found.hit, Reached)]
-        account_id = reached[0].order.account_id
-        return fill_resting_orders(account_id=account_id, reached=reached, book=view.book, quotes=quotes)
+        account_id, hits = order_of(hit).account_id, [found.hit for found in together]
+        if isinstance(hit, Reached):
+            reached = [hit for hit in hits if isinstance(hit, Reached)]
+            return fill_resting_orders(account_id=account_id, reached=reached, book=view.book, quotes=quotes)
+        triggered = [hit for hit in hits if not isinstance(hit, Reached)]
+        return trigger_orders(account_id=account_id, reached=triggered, view=view, quotes=quotes)
     if isinstance(hit, Reached):
         return fill_resting_order(
             account_id=hit.order.account_id,

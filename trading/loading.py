@@ -59,12 +59,14 @@ class OrderRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrdersRef:
-    """Which of the account's live orders to load: all, or those of these row ids, those of a market or side, those
-    whose time is over, those that rest, or those that rest within reach of a taker of the other side with this limit,
-    and with them those of that side which rest at it. At most `ORDERS_AT_ONCE`, oldest first.
+    """Which of the account's live orders to load: all, or those of these row ids (and with them those that rest), those
+    of a market or side, those whose time is over, those that rest, or those that rest within reach of a taker of the
+    other side with this limit, and with them those of that side which rest at it. At most `ORDERS_AT_ONCE`, oldest
+    first.
     """
 
     order_ids: tuple[int, ...] = ()
+    and_resting: bool = False
     market_id: int | None = None
     side: Side | None = None
     expired: bool = False
@@ -76,7 +78,8 @@ class OrdersRef:
         parts, values = [f"status IN ({_LIVE})"], list[object]()
         if self.order_ids:
             values.append(f"{{{','.join(map(str, self.order_ids))}}}")
-            parts.append(f"id = ANY(${first}::bigint[])")
+            named = f"id = ANY(${first}::bigint[])"
+            parts.append(f"({named} OR {_RESTS})" if self.and_resting else named)
         if self.market_id is not None:
             values.append(self.market_id)
             parts.append(f"market_id = ${first + len(values) - 1}")
@@ -85,7 +88,7 @@ class OrdersRef:
         if self.expired:
             parts.append("expires_at <= clock_timestamp()")
         if self.resting or self.within_reach is not None:
-            parts.append(f"status IN ({_RESTING}) AND type <> 'twap'")
+            parts.append(_RESTS)
         if self.within_reach is not None:
             reached, limit = "<=" if self.side is Side.SELL else ">=", f"${first + len(values)}"
             in_the_way = f"price = {limit} OR (side = '{self.side}' AND price {reached} {limit})"
@@ -123,6 +126,7 @@ _decoder = msgspec.json.Decoder(_Loaded)
 _head_decoder = msgspec.json.Decoder(AccountHead)
 _LIVE = ", ".join(f"'{status}'" for status in sorted(LIVE))
 _RESTING = ", ".join(f"'{status}'" for status in sorted(RESTING))
+_RESTS = f"(status IN ({_RESTING}) AND type <> 'twap')"
 ORDERS_AT_ONCE = 400  # ending one takes two rows of a booking's block
 _ACCOUNT_COLUMNS = ", ".join(f"a.{name}" for name in AccountHead.__slots__ if name != "user_state")
 _POSITION_COLUMNS = ", ".join(PositionState.__slots__)

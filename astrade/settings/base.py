@@ -111,6 +111,7 @@ REDIS_MAX_CONNECTIONS = env.int("REDIS_MAX_CONNECTIONS", default=100)
 
 # Web
 WEB_THREADS = env.int("WEB_THREADS", default=8)
+WEB_CPU = int(_web_cpu) if (_web_cpu := env.str("WEB_CPU", default="")) else None
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 MAINTENANCE_MODE = env.bool("MAINTENANCE_MODE", default=False)
 CLIENT_VERSION_MIN = env.str("CLIENT_VERSION_MIN", default="")

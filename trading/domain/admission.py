@@ -246,7 +246,8 @@ def check_post_only(request: OrderRequest, quote: Quote, *, facing: Iterable[Ord
     """A post-only order must not trade on arrival, nor meet one of the account's own that faces it."""
     if not request.post_only or request.trigger_price is not None:
         return
-    own = [order.price for order in facing if order.side is request.side.opposite and order.price is not None]
+    rest = (order for order in facing if order.is_resting and order.side is request.side.opposite)
+    own = [order.price for order in rest if order.price is not None]
     best = min([quote.ask, *own]) if request.side is Side.BUY else max([quote.bid, *own])
     if crosses(request.side, price=best, limit=request.price):
         raise errors.PostOnlyWouldTake(details={"price": request.price, "best": best})

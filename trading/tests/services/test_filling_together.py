@@ -1,4 +1,4 @@
-"""Several resting orders of an account in one booking: as if they were filled one after the other."""
+"""Several reached orders of an account in one booking: as if they were booked one after the other."""
 
 import asyncio
 import re
@@ -12,19 +12,19 @@ from django.db import connection, transaction
 
 from astrade.core.roles import as_owner
 from marketdata import live
-from trading.domain.lifecycle import Side, TriggerBy
+from trading.domain.lifecycle import OrderType, Side, TriggerBy
 from trading.domain.matching import Reached
 from trading.domain.queues import Traded
 from trading.domain.triggers import Untriggered
-from trading.lanes import AT_ONCE, Found, Lane, Views
+from trading.lanes import AT_ONCE, Found, Lane, Views, book_finds
 from trading.matcher import Matcher
 from trading.models import Event, Fill, JournalEntry, Order, OrderTransition, Position, TradingAccount
 from trading.resting import waiting_orders
-from trading.services.orders import fill_resting_order, fill_resting_orders
 from trading.tests.conftest import Feed
 from trading.tests.factories import D, RestingFactory, open_account, place
 from trading.verification import CHECKS, run_check
 
+STOP: dict[str, Any] = {"type": OrderType.STOP, "trigger_price": D(105)}
 VARYING = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}|\b1[0-9]{12}\b")
 
 
@@ -37,25 +37,19 @@ def reached(
     return [Reached(rows[order_id], through, traded) for order_id in ids]  # type: ignore[arg-type]
 
 
-def together(account: TradingAccount, found: Sequence[Reached]) -> int:
-    view, quotes = live.view_of("BTC-USD")
-    return fill_resting_orders(account_id=account.pk, reached=found, book=view.book, quotes=quotes)
+def triggered(account: TradingAccount, *numbers: int) -> list[Untriggered]:
+    """The account's orders of these numbers, as the matcher finds those whose trigger price was reached."""
+    rows = {row.id: row.waiting() for row in waiting_orders()}
+    ids = [Order.objects.get(account=account, number=number).pk for number in numbers]
+    return [row for order_id in ids if isinstance(row := rows[order_id], Untriggered)]
 
 
-def one_by_one(account: TradingAccount, found: Sequence[Reached]) -> int:
-    view, quotes = live.view_of("BTC-USD")
-    return sum(
-        fill_resting_order(
-            account_id=account.pk,
-            order_id=hit.order.order_id,
-            book=view.book,
-            quotes=quotes,
-            traded_through=hit.traded_through,
-            admitted=(hit.order.price, hit.order.admitted_sequence),
-            traded=hit.traded,
-        )
-        for hit in found
-    )
+def together(account: TradingAccount, found: Sequence[Reached | Untriggered]) -> int:
+    return book_finds([Found("BTC-USD", hit, 0.0) for hit in found], *live.view_of("BTC-USD"))
+
+
+def one_by_one(account: TradingAccount, found: Sequence[Reached | Untriggered]) -> int:
+    return sum(together(account, [hit]) for hit in found)
 
 
 def told(account: TradingAccount) -> dict[str, Any]:
@@ -118,8 +112,56 @@ def changed_meanwhile(account: TradingAccount) -> list[Reached]:
     return [first, second, other, first]
 
 
-@pytest.mark.parametrize("scene", [turns_around, thin_book, the_queues_turn, changed_meanwhile])
-def test_the_same_comes_of_it_as_one_by_one(feed: Feed, scene: Callable[[TradingAccount], list[Reached]]) -> None:
+def stops_that_turn_around(account: TradingAccount) -> list[Untriggered]:
+    """Short 2 with a stop loss and a take profit: the stop loss closes it and ends the other, a buy brings a pair of
+    its own, a sell closes that again.
+    """
+    place(account, "2", side=Side.SELL, stop_loss=D(105), take_profit=D(95))
+    place(account, "1", **STOP, stop_loss=D(90), take_profit=D(130))
+    place(account, "1", side=Side.SELL, type=OrderType.TAKE_PROFIT, trigger_price=D(106))
+    loss, profit = (Order.objects.get(account=account, role=role).number for role in ("stop_loss", "take_profit"))
+    return triggered(account, loss, profit, 4, 5)
+
+
+def stops_that_meet(account: TradingAccount) -> list[Untriggered]:
+    """One comes to rest behind one that does already and before the next, a third may not take and rests too, though a
+    seller waits for its trigger; another seller ends all of them.
+    """
+    rests: dict[str, Any] = {"type": OrderType.STOP_LIMIT, "trigger_price": D(105), "price": D(100)}
+    sells: dict[str, Any] = {"type": OrderType.TAKE_PROFIT_LIMIT, "side": Side.SELL}
+    place(account, "2", **rests)
+    place(account, "1", **rests)
+    place(account, "1", **rests, post_only=True)
+    place(account, "1", **sells, trigger_price=D(106), price=D(97))
+    place(account, "1", **sells, trigger_price=D(108), price=D(100))
+    place(account, "1", price="100")
+    return triggered(account, 1, 2, 3, 5, 4)
+
+
+def stops_beyond_the_margin(account: TradingAccount) -> list[Untriggered]:
+    """The first leaves too little for the second, which ends; the third is small enough."""
+    for quantity in ("60", "60", "1"):
+        place(account, quantity, **STOP)
+    return triggered(account, 1, 2, 3)
+
+
+def stops_changed_meanwhile(account: TradingAccount) -> list[Untriggered]:
+    """One has another trigger now, one was triggered already, one is told of twice."""
+    for _ in range(3):
+        place(account, "1", **STOP)
+    first, second, third = triggered(account, 1, 2, 3)
+    one_by_one(account, [second])
+    return [first, second, replace(third, trigger_price=D(104)), first]
+
+
+FILLING = (turns_around, thin_book, the_queues_turn, changed_meanwhile)
+TRIGGERING = (stops_that_turn_around, stops_that_meet, stops_beyond_the_margin, stops_changed_meanwhile)
+
+
+@pytest.mark.parametrize("scene", [*FILLING, *TRIGGERING])
+def test_the_same_comes_of_it_as_one_by_one(
+    feed: Feed, scene: Callable[[TradingAccount], list[Reached | Untriggered]]
+) -> None:
     accounts = open_account(), open_account()
     found = [scene(account) for account in accounts]
     if scene is thin_book:
@@ -144,6 +186,16 @@ def test_it_is_one_booking(feed: Feed) -> None:
     fills = Fill.objects.order_by("number")
     assert [fill.price for fill in fills] == [93, 95, 94]
     assert len({fill.at for fill in fills}) == 1
+
+
+def test_triggers_are_one_booking_too(feed: Feed) -> None:
+    account = open_account()
+    for _ in range(3):
+        place(account, "1", **STOP)
+
+    assert together(account, triggered(account, 1, 2, 3)) == 3
+
+    assert len({fill.at for fill in Fill.objects.all()}) == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -220,7 +272,7 @@ def test_no_more_than_a_chunk_is_taken_and_the_rest_keeps_waiting() -> None:
     assert left == 2 * AT_ONCE
 
 
-def test_triggers_and_other_markets_are_bookings_of_their_own_in_their_order() -> None:
+def test_other_kinds_and_other_markets_are_bookings_of_their_own_in_their_order() -> None:
     finds = [found(1, 1, triggers=True), found(1, 2), found(1, 3, symbol="ETH-USD"), found(1, 4, triggers=True)]
     finds += [found(1, 5, triggers=True), found(1, 6), found(1, 7)]
-    assert taken(finds) == ([[1], [2], [3], [4], [5], [6, 7]], 0)
+    assert taken(finds) == ([[1], [2], [3], [4, 5], [6, 7]], 0)
