@@ -41,7 +41,8 @@ _TWO_LINES = "concat_ws(';', " + ", ".join(
     for line in ("one", "two")
 ) + ")"  # fmt: skip
 # Entries as bookings write them: a cash line and its counterpart, one asset an account. Whatever is not just so, number
-# and balance following from the entry before, is for the checks proper. Hash joins only, so that it runs in parallel.
+# and balance following from the entry before and leading to the account's, is for the checks proper. Hash joins only,
+# so that it runs in parallel.
 _SUSPECTS = f"""
 SELECT e.account_id FROM trading_journalentry e JOIN trading_tradingaccount a ON a.id = e.account_id
 LEFT JOIN trading_posting one ON one.entry_id = e.id AND one.line = 1
@@ -61,8 +62,8 @@ UNION SELECT a.id FROM trading_tradingaccount a
 LEFT JOIN trading_journalentry e ON e.account_id = a.id AND e.number = a.entry_count
 LEFT JOIN trading_posting one ON one.entry_id = e.id AND one.line = 1
 LEFT JOIN trading_cashbalance c ON c.account_id = a.id
-WHERE (c.asset = one.asset AND c.balance = one.running_balance) IS NOT TRUE
-  AND (a.entry_count <> 0 OR coalesce(c.balance, 0) <> 0)
+WHERE CASE a.entry_count WHEN 0 THEN a.head_hash = repeat('0', 64) AND coalesce(c.balance, 0) = 0
+      ELSE a.head_hash = e.hash AND c.asset = one.asset AND c.balance = one.running_balance END IS NOT TRUE
 """
 # For the checks that follow, the tables are what they hold of these accounts.
 _AMONG_ACCOUNTS = """
@@ -187,7 +188,7 @@ CHECKS: Mapping[str, str] = {
         WHERE (o.filled_quantity, o.filled_notional, o.fee)
               <> (coalesce(s.quantity, 0), coalesce(s.notional, 0), coalesce(s.fee, 0))""",
 }
-OF_SUSPECTS = ("hash", "chain", "balanced", "running balance", "cash balance")  # what `suspects` looks at
+OF_SUSPECTS = ("hash", "chain", "head", "balanced", "running balance", "cash balance")  # what `suspects` looks at
 
 
 def suspects() -> list[int]:

@@ -308,6 +308,16 @@ def test_what_a_superuser_changed_is_found_and_named(
     assert all(str(account.uuid) in where for name, places in found.items() if name != "orphan" for where in places)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_the_head_of_an_account_that_booked_nothing_is_checked_too() -> None:
+    account = open_account(balance="0")
+    assert account.entry_count == 0
+    with superuser() as cursor:
+        cursor.execute("UPDATE trading_tradingaccount SET head_hash = md5('') || md5('') WHERE id = %s", [account.pk])
+
+    assert {name: len(places) for name, places in findings().items()} == {"head": 1}
+
+
 FORGED = {
     "running balance": (
         update(POSTING.format(line=1), running_balance="running_balance + 1"),
