@@ -58,8 +58,8 @@ class CountingProxy:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._forward(reader, upstream_writer, turn, from_client=True))
                 group.create_task(self._forward(upstream_reader, writer, turn, from_client=False))
-        except* OSError:
-            pass  # either side hung up; both are closed below
+        except* (OSError, asyncio.CancelledError):
+            pass  # either side hung up, or the proxy ends; both are closed below
         finally:
             upstream_writer.close()
             writer.close()
