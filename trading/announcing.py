@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from astrade.core.redis import channel_named, redis_errors, tell
 
@@ -19,9 +19,15 @@ def account_channel(account_id: int) -> str:
 
 
 def announce_on_commit(account_id: int, frames: Sequence[Mapping[str, Any]]) -> None:
-    """Publish `frames` of an account once the present transaction has committed; a Redis failure fails nobody."""
-    if frames:
+    """Publish `frames` of an account once the present transaction has committed, at once where there is none; a Redis
+    failure fails nobody.
+    """
+    if not frames:
+        return
+    if connections[DEFAULT_DB_ALIAS].in_atomic_block:
         transaction.on_commit(lambda: _publish(account_id, frames), robust=True)
+    else:
+        _publish(account_id, frames)
 
 
 def _publish(account_id: int, frames: Sequence[Mapping[str, Any]]) -> None:

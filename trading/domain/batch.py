@@ -36,6 +36,7 @@ class Batch:
         self.moved: dict[int, PositionState] = {}  # positions that the present decision changed, as `closed`
         self.closed: list[Closed] = []
         self._touched: set[int] = set()  # orders that the present decision changed
+        self.told: dict[int, Mapping[str, Any]] = {}  # orders as their owner was told of them last
         self.untold: dict[int, OrderState] = {}  # protective orders that changed since the last announcement
         self.late_funding: list[Row] = []  # of positions that closed before their hour was booked
         self.frames: list[dict[str, Any]] = []

@@ -62,7 +62,8 @@ def prevent_self_trade(batch: Batch, order: OrderState, *, reach: Decimal, symbo
 def tell(batch: Batch, order: OrderState, *, symbol: str) -> None:
     """`order_update`: the order as it is now."""
     account = batch.account
-    batch.emit("order_update", bodies.order_body(order, account=account.uuid, venue=account.venue, symbol=symbol))
+    body = batch.told[order.id] = bodies.order_body(order, account=account.uuid, venue=account.venue, symbol=symbol)
+    batch.emit("order_update", body)
 
 
 def tell_protective(batch: Batch, terms: Terms) -> None:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
@@ -32,12 +33,15 @@ from trading.models import OrderRefusal
 from trading.services.bookings import booking, present_board
 from trading.services.risk_days import opens_risk_day
 
+_ASKED = tuple(name for name in OrderRequest.__slots__ if name != "source")
+_asked = attrgetter(*_ASKED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
     """An order as the caller is told of it; `replayed` if the client order id had made it before."""
 
-    body: dict[str, Any]
+    body: Mapping[str, Any]
     replayed: bool
 
 
@@ -89,7 +93,7 @@ def _place(account: AccountRef, terms: MarketInfo, request: OrderRequest, travel
             fingerprint=fingerprint,
             travels=travels,
         )
-        return Placed(body=order_body_of(batch.account, order), replayed=False)
+        return Placed(body=batch.told[order.id], replayed=False)
 
 
 def own_orders_facing(
@@ -127,13 +131,9 @@ def order_body_of(account: AccountState, order: OrderState) -> dict[str, Any]:
 
 def fingerprint_of(terms: MarketInfo, request: OrderRequest) -> str:
     """SHA-256 of what was asked for, spelled one way: `0.10` and `0.1` are the same quantity."""
-    parts = (f"{name}={_spelled(getattr(request, name))}" for name in OrderRequest.__slots__ if name != "source")
-    text = "|".join([terms.symbol, *parts])
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _spelled(value: object) -> str:
-    return plain(value) if isinstance(value, Decimal) else str(value)
+    values = zip(_ASKED, _asked(request), strict=True)
+    parts = [f"{name}={plain(value) if type(value) is Decimal else value}" for name, value in values]
+    return hashlib.sha256("|".join([terms.symbol, *parts]).encode()).hexdigest()
 
 
 def _keep_refusal(account: AccountRef, terms: MarketInfo, request: OrderRequest, refusal: AstradeError) -> None:
