@@ -23,6 +23,7 @@ COPY astrade astrade
 # Collecting static files asks production's settings, which want names and a secret; these are forgotten with this step.
 RUN python -m compileall -q . \
     && SECRET_KEY="$(python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
+       ENCRYPTION_KEY="$(python -c 'import secrets; print(secrets.token_urlsafe(32))')" \
        DATABASE_URL=postgresql://none/none REDIS_URL=redis://none ALLOWED_HOSTS=none \
        python manage.py collectstatic --no-input --verbosity 0
 USER astrade

@@ -9,7 +9,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from accounts import services
-from accounts.models import ApiKey, RefreshFamily, User
+from accounts.models import ApiKey, RefreshFamily, TotpDevice, User
+from accounts.services import two_factor
 from astrade.core.admin import ReadOnlyAdmin
 from astrade.core.errors import AstradeError
 
@@ -121,3 +122,32 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         """By prefix or user."""
         found = named(search_term, prefix="user__") | Q(prefix=search_term.strip())
         return (queryset.filter(found) if search_term else queryset), False
+
+
+@admin.register(TotpDevice)
+class AuthenticatorAdmin(ReadOnlyAdmin):
+    """Whose sign-in wants a second factor; the secrets are sealed and never shown."""
+
+    list_display = ["created_at", "user", "confirmed_at"]
+    list_select_related = ["user"]
+    search_fields = ["user__email"]
+    search_help_text = "E-mail address (its beginning) or id of the user"
+    fields = ["user", "created_at", "confirmed_at"]
+    actions = ["remove"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[TotpDevice], search_term: str
+    ) -> tuple[QuerySet[TotpDevice], bool]:
+        """By user."""
+        return (queryset.filter(named(search_term, prefix="user__")) if search_term else queryset), False
+
+    def has_remove_permission(self, request: HttpRequest) -> bool:
+        """Who may stop people may help them, too."""
+        return request.user.has_perm("accounts.change_user")
+
+    @admin.action(description="Remove: for somebody who lost authenticator and codes", permissions=["remove"])
+    def remove(self, request: HttpRequest, queryset: QuerySet[TotpDevice]) -> None:
+        """Their sign-in is by password alone again; noted in the audit trail."""
+        actor_id = int(request.user.pk or 0)
+        removed = sum(two_factor.remove_for(device.user_id, actor_id=actor_id) for device in queryset)
+        self.message_user(request, f"{removed} removed", messages.SUCCESS)

@@ -1,6 +1,6 @@
 from django.apps import AppConfig
 
-from accounts.tokens import key_ring
+from accounts import sealing, tokens
 
 
 class AccountsConfig(AppConfig):
@@ -9,4 +9,5 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        key_ring()  # a weak signing key is a refusal to start
+        tokens.key_ring()  # a weak key is a refusal to start
+        sealing.key_ring()

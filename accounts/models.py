@@ -96,6 +96,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         """What Django's own sign-in asks."""
         return self.state == UserState.ACTIVE
 
+    @property
+    def two_factor_enabled(self) -> bool:
+        """Whether signing in wants a code; one query."""
+        return TotpDevice.objects.filter(user=self, confirmed_at__isnull=False).exists()
+
     def renew_password(self, password: str) -> None:
         """Hash the known password anew, with today's hasher and cost."""
         self.set_password(password)
@@ -182,3 +187,34 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
+
+
+class TotpDevice(models.Model):
+    """A user's authenticator (RFC 6238: SHA-1, six digits, 30 s); good for signing in once it was confirmed."""
+
+    uuid = models.UUIDField(default=public_id, unique=True, editable=False)
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="totp")
+    secret = models.BinaryField(max_length=128)  # sealed, see accounts.sealing
+    last_step = models.BigIntegerField(default=0)  # of the code used last: neither it nor an earlier one works again
+    created_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "authenticator"
+
+    def __str__(self) -> str:
+        return f"authenticator of {self.user_id}"
+
+
+class RecoveryCode(models.Model):
+    """One of the codes that stand in for a lost authenticator, known by its SHA-256; spent by its use."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="recovery_codes")
+    digest = models.BinaryField(max_length=DIGEST_BYTES)
+    spent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "digest"], name="recovery_code_once")]
+
+    def __str__(self) -> str:
+        return f"recovery code {self.pk}"

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
-from accounts.models import ApiKey, RefreshFamily, User
+from accounts.models import ApiKey, RefreshFamily, TotpDevice, User
 from astrade.core.errors import NotFound, TokenExpired
 
 KNOWN_USERS = 65_536  # entries of a process's cache, some 10 MiB
@@ -28,6 +28,11 @@ def user_by_uuid(user_uuid: uuid.UUID) -> User:
     if user is None:
         raise NotFound("No such user")
     return user
+
+
+def has_second_factor(user_id: int) -> bool:
+    """Whether a user's sign-in wants a code of an authenticator."""
+    return TotpDevice.objects.filter(user_id=user_id, confirmed_at__isnull=False).exists()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from astrade.core.errors import InvalidCredentials, TokenExpired
 
 ALGORITHM = "HS256"
 ACCESS_TYPE = "access"
+CHALLENGE_TYPE = "2fa"
+CHALLENGE_LIFETIME_S = 300
 KEY_LENGTH_MIN = 32  # characters of a configured signing secret
 API_KEY_MARK = "ak_"
 _DECODE_OPTIONS: Options = {"verify_exp": False, "verify_iat": False, "require": ["exp", "iat", "sub", "fam", "typ"]}
@@ -105,6 +107,43 @@ def read_access(raw: str, *, now: datetime) -> AccessClaims:
     if claims.expires_at_s <= now.timestamp():
         raise TokenExpired("The access token has expired")
     return claims
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Who has proven a password and owes a code; `mark` tells whether the password is still that one."""
+
+    user: uuid.UUID
+    mark: str
+
+
+def sign_challenge(challenge: Challenge, *, now: datetime) -> str:
+    """What a sign-in is continued with, for five minutes."""
+    kid, key = key_ring()[0]
+    expires_at = int(now.timestamp()) + CHALLENGE_LIFETIME_S
+    claims = {"sub": str(challenge.user), "mark": challenge.mark, "typ": CHALLENGE_TYPE, "exp": expires_at}
+    return jwt.encode(claims, key, algorithm=ALGORITHM, headers={"kid": kid})
+
+
+def read_challenge(raw: str, *, now: datetime) -> Challenge:
+    """The challenge that we signed; raises InvalidCredentials or TokenExpired."""
+    options: Options = {"verify_exp": False, "require": ["exp", "sub", "mark", "typ"]}
+    try:
+        key = dict(key_ring())[jwt.get_unverified_header(raw)["kid"]]
+        claims = jwt.decode(raw, key, algorithms=[ALGORITHM], options=options)
+        challenge = Challenge(uuid.UUID(claims["sub"]), str(claims["mark"]))
+        if claims["typ"] != CHALLENGE_TYPE:
+            raise jwt.InvalidTokenError("not a challenge")
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise InvalidCredentials("The challenge is not valid") from exc
+    if int(claims["exp"]) <= now.timestamp():
+        raise TokenExpired("The challenge has expired; sign in again")
+    return challenge
+
+
+def password_mark(encoded: str) -> str:
+    """What a password's hash is recognised by without telling anything of it."""
+    return hmac.digest(key_ring()[0][1], b"accounts.tokens.mark" + encoded.encode(), "sha256").hex()[:32]
 
 
 def new_secret() -> str:

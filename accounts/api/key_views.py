@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from accounts import selectors, services
 from accounts.api import serializers as shapes
+from accounts.api.two_factor_views import FRESH_CODE, fresh_code_of
 from astrade.core.api.pagination import PageQuery, page_by_time
 from astrade.core.api.views import ApiView, bodies, body, ok, shape
 from astrade.core.clock import system_clock
@@ -54,12 +55,14 @@ class ApiKeysView(ApiView):
     @extend_schema(
         operation_id="create_api_key",
         request=shapes.CreateApiKeySerializer,
+        parameters=[FRESH_CODE],
         responses={201: shapes.NewApiKeySerializer},
     )
     def post(self, request: Request) -> Response:
-        """Make a key; its secret is in this answer and nowhere else."""
+        """Make a key; its secret is in this answer and nowhere else. Scope `withdraw` wants `X-2FA-Code`."""
         form = shape(shapes.CreateApiKeySerializer, request.data)
-        made = services.create_api_key(caller_of(request).user_id, **form, now=system_clock())
+        code = fresh_code_of(request)
+        made = services.create_api_key(caller_of(request).user_id, **form, code=code, now=system_clock())
         shown = body(shapes.ApiKeySerializer, made.key)
         return ok({**shown, "secret": made.secret}, status=201, secret=True)
 

@@ -114,6 +114,7 @@ class ProfileSerializer(UserSerializer):
 
     one_tap_account = serializers.UUIDField(allow_null=True)
     cool_off_until = Millis(allow_null=True)
+    two_factor_enabled = serializers.BooleanField()
 
 
 class UpdateProfileSerializer(serializers.Serializer[Any]):
@@ -140,6 +141,38 @@ class RevokedSerializer(serializers.Serializer[Any]):
     """How many sessions or keys ended."""
 
     revoked = serializers.IntegerField()
+
+
+class TwoFactorSetupSerializer(serializers.Serializer[Any]):
+    """What an authenticator needs: secret (base32), `otpauth://` URI, and that as a QR code (SVG). Shown once."""
+
+    secret = serializers.CharField()
+    uri = serializers.CharField()
+    qr_svg = serializers.CharField()
+
+
+class CodeSerializer(serializers.Serializer[Any]):
+    """A code of the authenticator."""
+
+    code = Text(max_length=32)
+
+
+class ChallengeAnswerSerializer(CodeSerializer):
+    """The challenge that signing in was answered with, and a code of the authenticator or a recovery code."""
+
+    challenge = Text(max_length=1024)
+
+
+class TwoFactorSerializer(serializers.Serializer[Any]):
+    """Whether signing in wants a second factor."""
+
+    enabled = serializers.BooleanField()
+
+
+class RecoveryCodesSerializer(TwoFactorSerializer):
+    """The codes for a lost authenticator, each good once; shown this once."""
+
+    recovery_codes = serializers.ListField(child=serializers.CharField())
 
 
 class ClosedSerializer(serializers.Serializer[Any]):

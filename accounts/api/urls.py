@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import key_views, schema, views
+from accounts.api import key_views, schema, two_factor_views, views
 
 __all__ = ["schema", "urlpatterns"]
 
@@ -15,6 +15,10 @@ urlpatterns = [
     path("auth/logout", views.SignOutView.as_view()),
     path("auth/logout-all", views.SignOutEverywhereView.as_view()),
     path("auth/password/change", views.ChangePasswordView.as_view()),
+    path("auth/2fa/setup", two_factor_views.TwoFactorSetupView.as_view()),
+    path("auth/2fa/confirm", two_factor_views.TwoFactorConfirmView.as_view()),
+    path("auth/2fa/disable", two_factor_views.TwoFactorDisableView.as_view()),
+    path("auth/2fa/verify", two_factor_views.TwoFactorVerifyView.as_view()),
     path("auth/ws-ticket", views.WsTicketView.as_view()),
     path("users/me", views.MeView.as_view()),
     path("users/me/credentials", views.MyCredentialsView.as_view()),

@@ -6,6 +6,7 @@ from accounts.services.housekeeping import clean_sessions
 from accounts.services.sessions import (
     Client,
     TokenPair,
+    answer_challenge,
     refresh,
     revoke_session,
     sign_in,
@@ -33,6 +34,7 @@ __all__ = [
     "TotalsDelta",
     "add_credentials",
     "add_totals",
+    "answer_challenge",
     "authenticate_token",
     "change_password",
     "clean_sessions",

@@ -9,9 +9,9 @@ from ipaddress import ip_network
 from django.db import transaction
 
 from accounts import revocations, selectors
-from accounts.errors import TwoFactorRequired
 from accounts.models import ApiKey, User
 from accounts.ports import account_resolver
+from accounts.services import two_factor
 from accounts.services.locks import locked_user
 from accounts.tokens import digest_of, new_api_key
 from astrade.core import audit
@@ -28,7 +28,6 @@ class NewApiKey:
     secret: str
 
 
-@transaction.atomic
 def create_api_key(
     user_id: int,
     *,
@@ -38,37 +37,41 @@ def create_api_key(
     account: uuid.UUID | None = None,
     ip_allow_list: Collection[str] = (),
     expires_at: datetime | None = None,
+    code: str | None = None,
 ) -> NewApiKey:
     """A new key; `account` binds it to one of the user's trading accounts, `ip_allow_list` (CIDR) to networks.
 
-    Raises NotPermitted where `service` is asked for by somebody who isn't staff, TwoFactorRequired for `withdraw`,
-    NotFound for another's account, ValidationFailed for an expiry that has passed or too many keys.
+    `withdraw` spends the second factor's `code`, whether or not the key comes to be. Raises TwoFactorRequired or
+    TwoFactorInvalid for it, NotPermitted where `service` is asked for by somebody who isn't staff, NotFound for
+    another's account, ValidationFailed for an expiry that has passed or too many keys.
     """
-    user = locked_user(user_id)
-    _check_scopes(user, scopes)
-    _check_limits(user, expires_at=expires_at, now=now)
-    secret, prefix = new_api_key()
-    key = ApiKey.objects.create(
-        user=user,
-        name=name,
-        prefix=prefix,
-        digest=digest_of(secret),
-        scopes=sorted(set(scopes)),
-        account_id=account_resolver(user_id=user_id, account_uuid=account) if account else None,
-        account_uuid=account,
-        ip_allow_list=[str(ip_network(entry, strict=False)) for entry in ip_allow_list],
-        created_at=now,
-        expires_at=expires_at,
-    )
-    audit.record("api_key.created", actor_id=user_id, subject=user, after={"id": str(key.uuid), "scopes": key.scopes})
-    return NewApiKey(key, secret)
+    if "withdraw" in scopes:
+        two_factor.require_fresh(user_id, code=code, now=now)
+    with transaction.atomic():
+        user = locked_user(user_id)
+        _check_scopes(user, scopes)
+        _check_limits(user, expires_at=expires_at, now=now)
+        secret, prefix = new_api_key()
+        key = ApiKey.objects.create(
+            user=user,
+            name=name,
+            prefix=prefix,
+            digest=digest_of(secret),
+            scopes=sorted(set(scopes)),
+            account_id=account_resolver(user_id=user_id, account_uuid=account) if account else None,
+            account_uuid=account,
+            ip_allow_list=[str(ip_network(entry, strict=False)) for entry in ip_allow_list],
+            created_at=now,
+            expires_at=expires_at,
+        )
+        after = {"id": str(key.uuid), "scopes": key.scopes}
+        audit.record("api_key.created", actor_id=user_id, subject=user, after=after)
+        return NewApiKey(key, secret)
 
 
 def _check_scopes(user: User, scopes: Collection[str]) -> None:
     if "service" in scopes and not user.is_staff:
         raise NotPermitted("Only staff give out keys with scope `service`")
-    if "withdraw" in scopes:
-        raise TwoFactorRequired("A key with scope `withdraw` needs two-factor sign-in")
 
 
 def _check_limits(user: User, *, expires_at: datetime | None, now: datetime) -> None:

@@ -6,6 +6,7 @@ well: of two refreshes sent at once with one token exactly one gets a pair, and 
 refresh one at a time.
 """
 
+import hmac
 import logging
 import uuid
 from dataclasses import dataclass
@@ -16,9 +17,21 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts import revocations, selectors
+from accounts.errors import TwoFactorRequired
 from accounts.models import RefreshFamily, RefreshToken, User, UserState
 from accounts.passwords import user_by_password
-from accounts.tokens import access_lifetime, digest_of, new_secret, sign_access
+from accounts.services import two_factor
+from accounts.tokens import (
+    CHALLENGE_LIFETIME_S,
+    Challenge,
+    access_lifetime,
+    digest_of,
+    new_secret,
+    password_mark,
+    read_challenge,
+    sign_access,
+    sign_challenge,
+)
 from astrade.core import audit
 from astrade.core.errors import AstradeError, InvalidCredentials, NotFound, TokenExpired, UserFrozen
 
@@ -50,7 +63,10 @@ def refresh_lifetime() -> timedelta:
 
 
 def sign_in(*, email: str, password: str, client: Client, now: datetime) -> TokenPair:
-    """A new session for whoever these credentials prove; raises InvalidCredentials, RateLimited or UserFrozen."""
+    """A new session for whoever these credentials prove.
+
+    Raises InvalidCredentials, RateLimited or UserFrozen; TwoFactorRequired with a `challenge` for `answer_challenge`.
+    """
     proven = user_by_password(email=email, password=password)
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=proven.pk)
@@ -58,6 +74,26 @@ def sign_in(*, email: str, password: str, client: Client, now: datetime) -> Toke
             raise InvalidCredentials("Wrong e-mail address or password")  # changed while it was being checked
         if user.state == UserState.FROZEN:
             raise UserFrozen
+        if selectors.has_second_factor(user.pk):
+            challenge = sign_challenge(Challenge(user.uuid, password_mark(user.password)), now=now)
+            raise TwoFactorRequired(details={"challenge": challenge, "expires_in": CHALLENGE_LIFETIME_S}, status=401)
+        return open_session(user, client=client, now=now)
+
+
+def answer_challenge(*, challenge: str, code: str, client: Client, now: datetime) -> TokenPair:
+    """The session that a sign-in with a second factor ends in.
+
+    Raises InvalidCredentials or TokenExpired for the challenge, TwoFactorInvalid, RateLimited or UserFrozen.
+    """
+    begun = read_challenge(challenge, now=now)
+    user_id = selectors.user_row_id(begun.user)
+    with two_factor.counted(user_id), transaction.atomic():
+        user = User.objects.select_for_update(no_key=True).get(pk=user_id)
+        if user.state == UserState.CLOSED or not hmac.compare_digest(password_mark(user.password), begun.mark):
+            raise InvalidCredentials("The challenge is not valid")
+        if user.state == UserState.FROZEN:
+            raise UserFrozen
+        two_factor.spend(user, code, now=now)
         return open_session(user, client=client, now=now)
 
 

@@ -8,7 +8,7 @@ from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
 from astrade.core.logging import logging_config
-from astrade.core.unfold import UNFOLD as UNFOLD
+from astrade.core.unfold import UNFOLD as LOOKS
 from astrade.settings.databases import database
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -19,10 +19,14 @@ env.read_env(BASE_DIR / ".env")
 SECRET_KEY = env.str("SECRET_KEY", default="development-only-not-for-production-0123456789abcdef")
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 ENCRYPTION_KEY = env.str("ENCRYPTION_KEY", default="")
+ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[])
+ENCRYPTION_KEYS_FILE = env.str("ENCRYPTION_KEYS_FILE", default="")
+STAFF_TOTP_REQUIRED = env.bool("STAFF_TOTP_REQUIRED", default=False)
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["*"])
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
 
+UNFOLD = {**LOOKS, "LOGIN": {"form": "accounts.admin_login.StaffSignInForm"}}
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",

@@ -33,9 +33,18 @@ def _secrets(environment: Environment) -> Iterator[str]:
             yield f"{name} is missing"
         elif is_weak(value, length=SECRET_LENGTH_MIN):
             yield f"{name} is weak: {SECRET_LENGTH_MIN} random characters or more, nothing from an example"
-    encryption_key = environment.get("ENCRYPTION_KEY", "")
-    if encryption_key and is_weak(encryption_key, length=ENCRYPTION_KEY_LENGTH_MIN):
-        yield f"ENCRYPTION_KEY is weak: {ENCRYPTION_KEY_LENGTH_MIN} random characters or more, nothing from an example"
+
+
+def _encryption(environment: Environment) -> Iterator[str]:
+    listed = [entry for entry in environment.get("ENCRYPTION_KEYS", "").split(",") if entry]
+    keys = {f"ENCRYPTION_KEYS[{number}]": entry.partition(":")[2] for number, entry in enumerate(listed, 1)}
+    if single := environment.get("ENCRYPTION_KEY", ""):
+        keys["ENCRYPTION_KEY"] = single
+    if not keys and not environment.get("ENCRYPTION_KEYS_FILE"):
+        yield "ENCRYPTION_KEY is missing (or ENCRYPTION_KEYS, or ENCRYPTION_KEYS_FILE): it seals second factors"
+    for name, value in keys.items():
+        if is_weak(value, length=ENCRYPTION_KEY_LENGTH_MIN):
+            yield f"{name} is weak: {ENCRYPTION_KEY_LENGTH_MIN} random characters or more, nothing from an example"
 
 
 def is_weak(secret: str, *, length: int) -> bool:
@@ -99,6 +108,7 @@ def is_emulator(url: str) -> bool:
 
 CHECKS: tuple[Callable[[Environment], Iterator[str]], ...] = (
     _secrets,
+    _encryption,
     _debug,
     _servers,
     _hosts,

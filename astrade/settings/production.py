@@ -9,6 +9,7 @@ refuse(env.ENVIRON)
 
 DEBUG = False
 DEMO_ALLOWED = False
+STAFF_TOTP_REQUIRED = env.bool("STAFF_TOTP_REQUIRED", default=True)
 
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles")))
 WHITENOISE_USE_FINDERS = False

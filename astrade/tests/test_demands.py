@@ -14,6 +14,7 @@ GOOD = {
     "DATABASE_URL": "postgresql://astrade:pw@database.astrade.io/astrade",
     "REDIS_URL": "rediss://cache.astrade.io/0",
     "ALLOWED_HOSTS": "api.astrade.io",
+    "ENCRYPTION_KEY": "a8F3kQ9zL1xV6tB0nM5cR7wE2yU4iO8p",
 }
 
 
@@ -28,7 +29,6 @@ def test_a_complete_environment_is_accepted() -> None:
     refuse(
         {
             **GOOD,
-            "ENCRYPTION_KEY": "a8F3kQ9zL1xV6tB0nM5cR7wE2yU4iO8p",
             "EXTENDED_API_URL": "https://api.extended.exchange",
         }
     )

@@ -28,6 +28,10 @@ POST   /auth/refresh                         public
 POST   /auth/logout                          person
 POST   /auth/logout-all                      person
 POST   /auth/password/change                 person
+POST   /auth/2fa/setup                       person
+POST   /auth/2fa/confirm                     person
+POST   /auth/2fa/disable                     person
+POST   /auth/2fa/verify                      public
 POST   /auth/ws-ticket                       read
 GET    /users/me                             read
 PATCH  /users/me                             person
