@@ -11,10 +11,10 @@ PY := $(BIN)/python
 INSTALL := $(PY) -m uv pip install --quiet --compile-bytecode --python $(PY)
 PACKAGES := astrade accounts marketdata trading gamification
 
-.PHONY: help run dev migrate seed test check campaign bench smoke openapi clean
+.PHONY: help run dev migrate seed test check campaign bench smoke sdk-check openapi clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 # Each stamp is newer than what it was made from, so a second run does nothing and needs no network.
 $(VENV)/stamp-uv:
@@ -37,6 +37,13 @@ $(VENV)/stamp-dev: $(VENV)/stamp-local requirements-dev.txt
 .venv-bench/stamp: $(VENV)/stamp-local benchmarks/requirements.txt
 	@$(PYTHON) -m venv .venv-bench
 	@$(PY) -m uv pip install --quiet --compile-bytecode --python .venv-bench/bin/python -r benchmarks/requirements.txt
+	@touch $@
+
+# Named by what it holds, so that a cache of it is found again by the same name and never by another.
+SDK_HASH := $(shell cksum < requirements-sdk.txt | cut -d' ' -f1)
+.venv-sdk/stamp-$(SDK_HASH): $(VENV)/stamp-local
+	@rm -rf .venv-sdk && $(PYTHON) -m venv .venv-sdk
+	@$(PY) -m uv pip install --quiet --compile-bytecode --python .venv-sdk/bin/python -r requirements-sdk.txt
 	@touch $@
 
 run: $(VENV)/stamp-local  ## everything on this machine; PORT=8000 FEED=synthetic|replay REPLAY=path WEB_WORKERS=1
@@ -72,11 +79,14 @@ bench: $(VENV)/stamp-local .venv-bench/stamp  ## figures; writes docs/performanc
 smoke: $(VENV)/stamp-local  ## a first trade against the running `make run`
 	@exec $(PY) examples/first_trade.py
 
+sdk-check: $(VENV)/stamp-local .venv-sdk/stamp-$(SDK_HASH)  ## Extended's official Python SDK against the emulator
+	@.venv-sdk/bin/python -m astrade.emulators.tests.sdk_check $(abspath $(PY))
+
 openapi: $(VENV)/stamp-local  ## writes docs/openapi.yaml
 	@$(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 clean:  ## removes packages, caches and all local data
 	@if [ -e .astrade/lock ] && command -v flock >/dev/null && ! flock --nonblock .astrade/lock true; then \
 		echo "AsTrade is running: stop it first"; exit 1; fi
-	@rm -rf $(VENV) .venv-bench .astrade .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-bench .venv-sdk .astrade .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find $(PACKAGES) benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,7 +11,9 @@ import environ
 from astrade import embedded
 
 BASE_DIR = Path(__file__).resolve().parents[1]
-WITHOUT_SERVERS = frozenset({"check", "collectstatic", "demo", "help", "makemigrations", "spectacular", "version"})
+WITHOUT_SERVERS = frozenset(
+    {"check", "collectstatic", "demo", "emulate", "help", "makemigrations", "spectacular", "version"}
+)
 
 
 @contextlib.contextmanager

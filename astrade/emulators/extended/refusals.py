@@ -1,0 +1,79 @@
+"""The exchange's own error numbers (extended-api.md §4) and the exception that carries one to the answer."""
+
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """Application codes, named as the vendor's documentation names them."""
+
+    ASSET_NOT_FOUND = 1000
+    MARKET_NOT_FOUND = 1001
+    MARKET_DISABLED = 1002
+    ACCOUNT_NOT_FOUND = 1004
+    NOT_SUPPORTED_INTERVAL = 1005
+    UNHANDLED_ERROR = 1006
+    ACTION_NOT_ALLOWED = 1009
+    MAINTENANCE_MODE = 1010
+    POST_ONLY_MODE = 1011
+    REDUCE_ONLY_MODE = 1012
+    MARKET_REDUCE_ONLY = 1014
+    INVALID_LEVERAGE_BELOW_MIN_LEVERAGE = 1049
+    INVALID_LEVERAGE_EXCEEDS_MAX_LEVERAGE = 1050
+    INVALID_LEVERAGE_INSUFFICIENT_MARGIN = 1052
+    INVALID_LEVERAGE_INVALID_PRECISION = 1053
+    INVALID_LEVERAGE_MAX_POSITION_VALUE_EXCEEDED = 10501
+    INVALID_STARKNET_PUBLIC_KEY = 1100
+    INVALID_STARKNET_SIGNATURE = 1101
+    INVALID_STARKNET_VAULT = 1102
+    ORDER_QTY_LESS_THAN_MIN_TRADE_SIZE = 1120
+    INVALID_QTY_WRONG_SIZE_INCREMENT = 1121
+    ORDER_VALUE_EXCEEDS_MAX_ORDER_VALUE = 1122
+    INVALID_QTY_PRECISION = 1123
+    INVALID_PRICE_WRONG_PRICE_MOVEMENT = 1124
+    INVALID_PRICE_PRECISION = 1125
+    MAX_OPEN_ORDERS_NUMBER_EXCEEDED = 1126
+    MAX_POSITION_VALUE_EXCEEDED = 1127
+    INVALID_TRADING_FEES = 1128
+    INVALID_POSITION_TPSL_QTY = 1129
+    MISSING_ORDER_PRICE = 1130
+    MISSING_TPSL_TRIGGER = 1131
+    NOT_ALLOWED_ORDER_TYPE = 1132
+    INVALID_ORDER_PARAMETERS = 1133
+    DUPLICATE_ORDER = 1134
+    INVALID_ORDER_EXPIRATION = 1135
+    REDUCE_ONLY_ORDER_SIZE_EXCEEDS_POSITION_SIZE = 1136
+    REDUCE_ONLY_ORDER_POSITION_IS_MISSING = 1137
+    REDUCE_ONLY_ORDER_POSITION_SAME_SIDE = 1138
+    MARKET_ORDER_MUST_BE_IOC = 1139
+    ORDER_COST_EXCEEDS_BALANCE = 1140
+    INVALID_PRICE_AMOUNT = 1141
+    EDIT_ORDER_NOT_FOUND = 1142
+    MISSING_CONDITIONAL_TRIGGER = 1143
+    POST_ONLY_CANT_BE_ON_CONDITIONAL_MARKET_ORDER = 1144
+    NON_REDUCE_ONLY_ORDERS_NOT_ALLOWED = 1145
+    TWAP_ORDER_MUST_BE_GTT = 1146
+    OPEN_LOSS_EXCEEDS_EQUITY = 1147
+    TPSL_OPEN_LOSS_EXCEEDS_EQUITY = 1148
+    ACCOUNT_NOT_SELECTED = 1500
+    WITHDRAWAL_AMOUNT_MUST_BE_POSITIVE = 1600
+    WITHDRAWAL_REQUEST_DOES_NOT_MATCH_SETTLEMENT = 1602
+    WITHDRAWAL_EXPIRATION_TIME_IS_TOO_SOON = 1604
+    WITHDRAWAL_INVALID_ASSET = 1605
+    WITHDRAWAL_ACCOUNT_DOES_NOT_BELONG_TO_USER = 1608
+
+
+class Refused(Exception):
+    """A request the exchange answers with an error; `debug` is its free text, `status` the HTTP status.
+
+    The reference knows no status for the application codes: 400 is assumed, 404 where something is not found.
+    """
+
+    def __init__(self, code: Code, debug: str = "", *, status: int = 400) -> None:
+        self.code, self.debug, self.status = code, debug, status
+        self.message = code.name.replace("_", " ").capitalize()
+        super().__init__(f"{code.value} {self.message}: {debug}")
+
+
+def not_found(code: Code, debug: str = "") -> Refused:
+    """The same with 404."""
+    return Refused(code, debug, status=404)
