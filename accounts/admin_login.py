@@ -30,7 +30,7 @@ class StaffSignInForm(AuthenticationForm):  # type: ignore[misc]  # unfold has n
     def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
         """Raise ValidationError for who is no staff, and without a good code where one is needed."""
         super().confirm_login_allowed(user)
-        if selectors.has_second_factor(user.pk):
+        if selectors.second_factor_of(user.pk) is not None:
             _spend(user.pk, self.cleaned_data)
         elif settings.STAFF_TOTP_REQUIRED:
             raise ValidationError(SET_UP_FIRST)

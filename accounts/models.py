@@ -98,7 +98,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def two_factor_enabled(self) -> bool:
-        """Whether signing in wants a code; one query."""
+        """Whether signing in wants a code of an authenticator; one query."""
         return TotpDevice.objects.filter(user=self, confirmed_at__isnull=False).exists()
 
     def renew_password(self, password: str) -> None:

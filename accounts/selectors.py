@@ -30,9 +30,10 @@ def user_by_uuid(user_uuid: uuid.UUID) -> User:
     return user
 
 
-def has_second_factor(user_id: int) -> bool:
-    """Whether a user's sign-in wants a code of an authenticator."""
-    return TotpDevice.objects.filter(user_id=user_id, confirmed_at__isnull=False).exists()
+def second_factor_of(user_id: int) -> uuid.UUID | None:
+    """The authenticator whose codes a user's sign-in wants; None where a password is enough."""
+    found = TotpDevice.objects.filter(user_id=user_id, confirmed_at__isnull=False)
+    return found.values_list("uuid", flat=True).first()
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def sign_in(*, email: str, password: str, client: Client, now: datetime) -> Toke
             raise InvalidCredentials("Wrong e-mail address or password")  # changed while it was being checked
         if user.state == UserState.FROZEN:
             raise UserFrozen
-        if selectors.has_second_factor(user.pk):
+        if selectors.second_factor_of(user.pk) is not None:
             challenge = sign_challenge(Challenge(user.uuid, password_mark(user.password)), now=now)
             raise TwoFactorRequired(details={"challenge": challenge, "expires_in": CHALLENGE_LIFETIME_S}, status=401)
         return open_session(user, client=client, now=now)
@@ -87,7 +87,10 @@ def answer_challenge(*, challenge: str, code: str, client: Client, now: datetime
     """
     begun = read_challenge(challenge, now=now)
     user_id = selectors.user_row_id(begun.user)
-    with two_factor.counted(user_id), transaction.atomic():
+    device = selectors.second_factor_of(user_id)
+    if device is None:
+        raise InvalidCredentials("The challenge is not valid")  # the second factor was given up meanwhile
+    with two_factor.counted(device), transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user_id)
         if user.state == UserState.CLOSED or not hmac.compare_digest(password_mark(user.password), begun.mark):
             raise InvalidCredentials("The challenge is not valid")

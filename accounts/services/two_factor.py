@@ -7,6 +7,7 @@ however many are sent at once, no more than the limit are looked at (API.md, "ra
 import base64
 import hmac
 import secrets
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Setup:
 def begin_setup(user_id: int, *, now: datetime) -> Setup:
     """A new authenticator, in place of one that was never confirmed; raises NotPermitted where one is in force."""
     user = locked_user(user_id)
-    if selectors.has_second_factor(user_id):
+    if selectors.second_factor_of(user_id) is not None:
         raise NotPermitted("Two-factor sign-in is on; disable it first")
     TotpDevice.objects.filter(user=user).delete()
     secret, device = secrets.token_bytes(SECRET_BYTES), TotpDevice(user=user, created_at=now)
@@ -62,12 +63,13 @@ def confirm(user_id: int, *, code: str, now: datetime) -> list[str]:
 
     Raises NotFound where no set-up was begun, TwoFactorInvalid, RateLimited.
     """
-    with counted(user_id), transaction.atomic():
+    begun = TotpDevice.objects.filter(user_id=user_id, confirmed_at=None).first()
+    if begun is None:
+        raise NotFound("No two-factor set-up was begun")
+    with counted(begun.uuid), transaction.atomic():
         user = locked_user(user_id)
-        device = TotpDevice.objects.filter(user=user, confirmed_at=None).first()
-        if device is None:
-            raise NotFound("No two-factor set-up was begun")
-        if not _spend_step(device, code, now=now):
+        device = TotpDevice.objects.filter(pk=begun.pk, confirmed_at=None).first()
+        if device is None or not _spend_step(device, code, now=now):
             raise TwoFactorInvalid
         device.confirmed_at = now
         device.save(update_fields=["confirmed_at"])
@@ -110,20 +112,23 @@ def spend(user: User, code: str, *, now: datetime) -> None:
 
 @contextmanager
 def _checked(user_id: int, code: str | None, *, now: datetime) -> Iterator[User]:
-    if not selectors.has_second_factor(user_id):
+    device = selectors.second_factor_of(user_id)
+    if device is None:
         raise TwoFactorRequired("Two-factor sign-in has to be set up first")
     if not code:
         raise TwoFactorRequired
-    with counted(user_id), transaction.atomic():
+    with counted(device), transaction.atomic():
         user = locked_user(user_id)
         spend(user, code, now=now)
         yield user
 
 
 @contextmanager
-def counted(user_id: int) -> Iterator[None]:
-    """A try at a code, which the block makes; raises RateLimited instead once there were too many that failed."""
-    identity = f"2fa:{user_id}"
+def counted(device: uuid.UUID) -> Iterator[None]:
+    """A try at a code of that authenticator, which the block makes; raises RateLimited instead once there were too many
+    that failed.
+    """
+    identity = f"2fa:{device}"
     throttling.refuse(throttling.hit(FAILURES, identity))
     yield
     throttling.forget(FAILURES, identity)

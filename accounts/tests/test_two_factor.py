@@ -191,6 +191,14 @@ def test_a_challenge_ends_with_its_time_its_password_and_its_user(api: Api) -> N
     assert RefreshFamily.objects.filter(user=user).count() == 0
 
 
+def test_a_challenge_ends_with_the_second_factor(api: Api) -> None:
+    user, _, (code, *_) = protected()
+    challenge = challenge_of(api, user)
+    assert two_factor.remove_for(user.pk, actor_id=user.pk)
+    assert not two_factor.remove_for(user.pk, actor_id=user.pk)
+    assert api.post("/auth/2fa/verify", {"challenge": challenge, "code": code}).error == (401, 1101)
+
+
 def test_neither_token_stands_in_for_the_other(api: Api) -> None:
     user, _, (code, *_) = protected()
     challenge, access = challenge_of(api, user), signed_in(user).access_token
