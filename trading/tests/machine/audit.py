@@ -46,7 +46,8 @@ AUDIT: Mapping[str, str] = {
               FROM trading_ordertransition WINDOW w AS (PARTITION BY order_id ORDER BY id)) t
         JOIN trading_order o ON o.id = t.order_id
         WHERE t.from_status <> t.before OR (t.is_last AND t.to_status <> o.status)
-              OR (t.change IS NULL AND (t.from_status, t.to_status) NOT IN (VALUES {MOVES}))
+              OR (t.change IS NULL AND (t.from_status, t.to_status) NOT IN (VALUES {MOVES}) AND NOT
+                  (o.type = 'twap' AND t.reason <> '' AND t.from_status = t.to_status AND t.to_status IN ({_LIVE})))
               OR (t.change IS NOT NULL AND (t.from_status <> t.to_status OR t.from_status NOT IN ({_LIVE})))""",
     "no history": f"""
         SELECT {ORDER} || 'has no transition' FROM trading_order o
