@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import User
-from accounts.services import freeze_user
+from accounts.services import freeze_user, two_factor
 from accounts.tests.client import some_address
 from accounts.tests.factories import ApiKeyFactory, UserFactory, signed_in
 from astrade.core.clock import system_clock
@@ -62,6 +62,7 @@ def rows(transactional_db: None) -> Iterator[None]:
     account = open_account()
     signed_in(account.user)
     ApiKeyFactory.create(user=account.user)
+    two_factor.begin_setup(account.user_id, now=system_clock())
     for side, changes in ((Side.BUY, {}), (Side.SELL, {}), (Side.BUY, {}), (Side.BUY, {"price": "95"})):
         place(account, side=side, **changes)
     place_twap(account)
