@@ -18,7 +18,7 @@ SET_UP_FIRST = "Set up two-factor sign-in first: by the API, or ask an operator 
 
 
 class StaffSignInForm(AuthenticationForm):  # type: ignore[misc]  # unfold has no types
-    """Named by the back office's settings (`astrade.core.unfold`)."""
+    """Named by the settings, as what the back office signs in with."""
 
     code = forms.CharField(
         label="Authenticator code",

@@ -1,7 +1,7 @@
 """The second factor: codes of an authenticator (RFC 6238), and recovery codes for when it is lost.
 
-Each code works once. Every try counts against the account before it is looked at, and a good one clears the count, so
-however many are sent at once, no more than the limit are looked at (API.md, "rate limits").
+Each code works once. Every try counts against the authenticator before it is looked at, and a good one clears the
+count, so however many are sent at once, no more than the limit are looked at (API.md, "rate limits").
 """
 
 import base64

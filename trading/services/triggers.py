@@ -42,8 +42,8 @@ def trigger_order(
 def trigger_orders(
     *, account_id: int, reached: Sequence[Untriggered], view: MarketView, quotes: Mapping[str, Quote]
 ) -> int:
-    """`trigger_order` for several orders of one account and market, one after the other in one booking; returns to how
-    many something happened.
+    """`trigger_order` for several orders of one account and market, one after the other in one booking; returns how
+    many of them traded, came to rest or ended.
 
     What one raises undoes all of them; OverflowError for an account with more live orders than one booking loads.
     """
