@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from astrade.core.attributes import attributes
 from astrade.core.errors import NotFound
 from trading.domain.lifecycle import LIVE, RESTING, Side
 from trading.domain.limits import Halt, RiskDay
@@ -248,7 +249,7 @@ def _state(head: bytes, loaded: bytes | None) -> tuple[AccountState, datetime]:
     account, found = _head_decoder.decode(head), _decoder.decode(loaded or b"")
     protective = _with_named(found.protective or [], found.order)
     state = AccountState(
-        **{name: getattr(account, name) for name in AccountHead.__slots__},
+        **attributes(account, AccountHead.__slots__),
         row_id=found.row_id,
         cash=found.cash,
         positions={position.market_id: position for position in found.positions or ()},

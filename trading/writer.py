@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from astrade.core.attributes import attributes
 from trading.domain.batch import Batch
 from trading.domain.slicing import TwapState
 from trading.domain.state import ORDER_COLUMNS, OrderState, PositionState
@@ -106,6 +107,7 @@ _UPSERTED: Mapping[str, str] = {
         FROM doc WHERE c.id = (doc.d->'cash'->>'id')::bigint)""",
 }
 _COUNTERS = ("sequence", "order_count", "fill_count", "entry_count", "head_hash", "net_deposits", "traded_notional")
+_ACCOUNT_COLUMNS = ("id", *_COUNTERS)
 _ACCOUNT = f"""UPDATE trading_tradingaccount a SET {_assignments(_COUNTERS, "n")}
     FROM doc, jsonb_populate_record(NULL::trading_tradingaccount, doc.d->'account') n
     WHERE a.id = n.id RETURNING a.id"""
@@ -121,14 +123,16 @@ def statement_of(batch: Batch) -> Statement:
 def document_of(batch: Batch) -> dict[str, Any]:
     """The rows of a batch by key, keys in the writer's order; only what the batch touches."""
     account = batch.account
-    rows: dict[str, Any] = {"account": {name: getattr(account, name) for name in ("id", *_COUNTERS)}}
+    rows: dict[str, Any] = {"account": attributes(account, _ACCOUNT_COLUMNS)}
     owner = {"account_id": account.id}
     if batch.orders:
-        rows["order"] = [_row(order, ORDER_COLUMNS) | owner for order in batch.orders.values()]
+        rows["order"] = [attributes(order, ORDER_COLUMNS) | owner for order in batch.orders.values()]
         plans = [_plan_row(order, order.twap) for order in batch.orders.values() if order.twap is not None]
         rows |= {"twap": plans} if plans else {}
     if batch.positions:
-        rows["position"] = [_row(position, PositionState.__slots__) | owner for position in batch.positions.values()]
+        rows["position"] = [
+            attributes(position, PositionState.__slots__) | owner for position in batch.positions.values()
+        ]
     if batch.leverage:
         rows["leverage"] = [
             owner | {"market_id": market, "leverage": value} for market, value in batch.leverage.items()
@@ -151,11 +155,7 @@ def _text_of(keys: tuple[str, ...]) -> str:
 
 def _plan_row(order: OrderState, plan: TwapState) -> dict[str, Any]:
     """Whatever ends or pauses an order leaves it nothing to do: when it is due follows from what it is."""
-    return _row(plan, TwapState.__slots__) | {"order_id": order.id, "due_at": order.due_at}
-
-
-def _row(source: object, names: Iterable[str]) -> dict[str, Any]:
-    return {name: getattr(source, name) for name in names}
+    return attributes(plan, TwapState.__slots__) | {"order_id": order.id, "due_at": order.due_at}
 
 
 def _text(value: Any) -> str:

@@ -4,7 +4,6 @@ import uuid
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts import selectors, services
 from accounts.api import serializers as shapes
@@ -12,6 +11,7 @@ from accounts.api.two_factor_views import FRESH_CODE, fresh_code_of
 from astrade.core.api.pagination import PageQuery, page_by_time
 from astrade.core.api.views import ApiView, bodies, body, ok, shape
 from astrade.core.clock import system_clock
+from astrade.core.http import Answer
 from astrade.core.permissions import IsSession, caller_of
 
 
@@ -21,7 +21,7 @@ class SessionsView(ApiView):
     permission_classes = (IsSession,)
 
     @extend_schema(operation_id="list_sessions", parameters=[PageQuery], responses=shapes.SessionSerializer(many=True))
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """The user's live sessions, newest first."""
         caller = caller_of(request)
         families = selectors.marked(selectors.sessions_of(caller.user_id, now=system_clock()), current=caller.family_id)
@@ -35,7 +35,7 @@ class SessionView(ApiView):
     permission_classes = (IsSession,)
 
     @extend_schema(operation_id="revoke_session", responses=shapes.RevokedSerializer)
-    def delete(self, request: Request, session_id: uuid.UUID) -> Response:
+    def delete(self, request: Request, session_id: uuid.UUID) -> Answer:
         """End one session: its tokens stop working and its sockets close."""
         caller = caller_of(request)
         return ok({"revoked": services.revoke_session(caller.user_id, session=session_id, now=system_clock())})
@@ -47,7 +47,7 @@ class ApiKeysView(ApiView):
     permission_classes = (IsSession,)
 
     @extend_schema(operation_id="list_api_keys", parameters=[PageQuery], responses=shapes.ApiKeySerializer(many=True))
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """The user's keys, newest first, without their secrets."""
         rows, pagination = page_by_time(selectors.api_keys_of(caller_of(request).user_id), request, key="created_at")
         return ok(bodies(shapes.ApiKeySerializer, rows), pagination=pagination)
@@ -58,7 +58,7 @@ class ApiKeysView(ApiView):
         parameters=[FRESH_CODE],
         responses={201: shapes.NewApiKeySerializer},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """Make a key; its secret is in this answer and nowhere else. Scope `withdraw` wants `X-2FA-Code`."""
         form = shape(shapes.CreateApiKeySerializer, request.data)
         code = fresh_code_of(request)
@@ -73,12 +73,12 @@ class ApiKeyView(ApiView):
     permission_classes = (IsSession,)
 
     @extend_schema(operation_id="get_api_key", responses=shapes.ApiKeySerializer)
-    def get(self, request: Request, key_id: uuid.UUID) -> Response:
+    def get(self, request: Request, key_id: uuid.UUID) -> Answer:
         """A key without its secret."""
         return ok(body(shapes.ApiKeySerializer, selectors.api_key_of(caller_of(request).user_id, key=key_id)))
 
     @extend_schema(operation_id="revoke_api_key", responses=shapes.RevokedSerializer)
-    def delete(self, request: Request, key_id: uuid.UUID) -> Response:
+    def delete(self, request: Request, key_id: uuid.UUID) -> Answer:
         """Revoke a key: calls with it are refused from now on and its sockets close."""
         services.revoke_api_key(caller_of(request).user_id, key=key_id, now=system_clock())
         return ok({"revoked": 1})

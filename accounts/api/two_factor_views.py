@@ -2,13 +2,13 @@
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts.api import serializers as shapes
 from accounts.api.views import PublicView, answer_pair, client_of
 from accounts.services import answer_challenge, two_factor
 from astrade.core.api.views import ApiView, body, ok, shape
 from astrade.core.clock import system_clock
+from astrade.core.http import Answer
 from astrade.core.permissions import IsSession, caller_of
 
 FRESH_CODE = OpenApiParameter(
@@ -28,7 +28,7 @@ class TwoFactorSetupView(ApiView):
     permission_classes = (IsSession,)
 
     @extend_schema(operation_id="set_up_two_factor", request=None, responses=shapes.TwoFactorSetupSerializer)
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """Begin: what to enter in or scan with the authenticator. Nothing changes until it is confirmed."""
         begun = two_factor.begin_setup(caller_of(request).user_id, now=system_clock())
         return ok(body(shapes.TwoFactorSetupSerializer, begun), secret=True)
@@ -43,7 +43,7 @@ class TwoFactorConfirmView(ApiView):
     @extend_schema(
         operation_id="confirm_two_factor", request=shapes.CodeSerializer, responses=shapes.RecoveryCodesSerializer
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """Confirm with a first code; the answer holds the recovery codes, shown this once."""
         form = shape(shapes.CodeSerializer, request.data)
         codes = two_factor.confirm(caller_of(request).user_id, code=form["code"], now=system_clock())
@@ -59,7 +59,7 @@ class TwoFactorDisableView(ApiView):
     @extend_schema(
         operation_id="disable_two_factor", request=None, parameters=[FRESH_CODE], responses=shapes.TwoFactorSerializer
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """Sign in by password alone again; wants a last code."""
         two_factor.disable(caller_of(request).user_id, code=fresh_code_of(request), now=system_clock())
         return ok({"enabled": False})
@@ -75,7 +75,7 @@ class TwoFactorVerifyView(PublicView):
         request=shapes.ChallengeAnswerSerializer,
         responses=shapes.TokenPairSerializer,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """Complete a sign-in that was answered with a challenge."""
         form = shape(shapes.ChallengeAnswerSerializer, request.data)
         return answer_pair(answer_challenge(**form, client=client_of(request), now=system_clock()))

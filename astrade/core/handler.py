@@ -23,6 +23,7 @@ from typing import Any, cast
 import psycopg
 from django.conf import settings
 from django.core import signals
+from django.core.cache import close_caches
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.db import close_old_connections, connections, reset_queries
@@ -165,6 +166,7 @@ class ThreadedHandler(BaseHandler):
         self.load_middleware(is_async=False)
         signals.request_started.disconnect(close_old_connections)  # `drop_dead_connections` does it, once
         signals.request_finished.disconnect(close_old_connections)
+        signals.request_finished.disconnect(close_caches)  # Django's cache isn't used
         signals.request_started.disconnect(reset_queries)
         self._workers = Workers(settings.WEB_THREADS)
         self._routes: dict[str, ResolverMatch] = {}

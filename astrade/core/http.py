@@ -1,19 +1,20 @@
-"""Answers made outside REST framework, in the same envelope.
+"""The answers of the API: envelopes, encoded once when they are made.
 
-plain_error(error)          the envelope of an AstradeError (None: internal error) as a plain HttpResponse
+Answer(data, …)             a success; views call `core.api.views.ok`
+plain_error(error)          the envelope of an AstradeError (None: internal error)
 handler400, handler403, handler404, handler500      Django's error pages: an envelope on API paths, a page elsewhere
 is_api_path(path)           whether errors at this path are answered as JSON
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
 from astrade.core import errors, throttling
-from astrade.core.api.renderers import encode, error_envelope
-from astrade.core.context import request_id
+from astrade.core.api.renderers import encode, envelope, error_envelope
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class DressedRequest(HttpRequest):
     body_error: errors.AstradeError
 
 
+JSON = "application/json"
 PAGES = ("/admin", "/static/", "/docs", "/redoc")
 
 
@@ -35,13 +37,35 @@ def is_api_path(path: str) -> bool:
     return not path.startswith(PAGES)
 
 
+class Answer(HttpResponse):
+    """`data` in the success envelope; `pagination` only on lists. `secret`: it shows a token or key, so no gzip, no
+    cache.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        status: int = 200,
+        pagination: Mapping[str, int | None] | None = None,
+        secret: bool = False,
+    ) -> None:
+        content = encode(envelope(data, pagination=pagination))
+        super().__init__(content, status=status, content_type=JSON)
+        self.data, self.reflects_secret = data, secret
+        if secret:
+            self["Cache-Control"] = "no-store"
+
+
 def plain_error(error: errors.AstradeError | None) -> HttpResponse:
-    """The error envelope without REST framework."""
+    """The error envelope, with `Retry-After` and `WWW-Authenticate` where they belong."""
     error = error or errors.AstradeError()
-    content = encode(error_envelope(error.code, str(error), error.details, request_id=request_id()))
-    response = HttpResponse(content, status=error.status, content_type="application/json")
+    content = encode(error_envelope(error.code, str(error), error.details))
+    response = HttpResponse(content, status=error.status, content_type=JSON)
     if error.retry_after_s is not None:
         response["Retry-After"] = str(error.retry_after_s)
+    if error.status == 401:
+        response["WWW-Authenticate"] = "Bearer"
     return response
 
 

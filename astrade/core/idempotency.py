@@ -3,7 +3,7 @@
     return idempotent(request, caller, lambda: ok(body(XSerializer, grant_xp(…)), status=201))
 
 `request` is REST framework's, `caller` a `Caller` or None (then the address stands for it), the effect returns a
-Response. The record is inserted first, in the effect's own transaction: a concurrent twin waits at the unique key and
+Answer. The record is inserted first, in the effect's own transaction: a concurrent twin waits at the unique key and
 then gets the stored answer. Whatever raises rolls everything back, so errors aren't stored. An answer that shows a
 secret is stored sealed.
 
@@ -23,12 +23,12 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from astrade.core.addresses import rate_identity
 from astrade.core.api.renderers import encode
 from astrade.core.api.views import http_request
 from astrade.core.errors import IdempotencyConflict, ValidationFailed
+from astrade.core.http import Answer
 from astrade.core.models import IdempotencyRecord
 from astrade.core.permissions import Caller
 
@@ -37,7 +37,7 @@ KEPT_S = KEPT.total_seconds()
 KEY_LENGTH_MAX = 128
 NONCE_BYTES = 12
 BATCH = 5_000
-Effect = Callable[[], Response]
+Effect = Callable[[], Answer]
 
 CLAIM = """
 INSERT INTO core_idempotencyrecord AS held (caller, key, request_hash, status, answer, sealed)
@@ -61,7 +61,7 @@ def key_of(request: Request) -> str | None:
     return key
 
 
-def idempotent(request: Request, caller: Caller | None, effect: Effect) -> Response:
+def idempotent(request: Request, caller: Caller | None, effect: Effect) -> Answer:
     """Run `effect` in a transaction, once per caller and key; a replay answers what was stored.
 
     The same key with another request raises IdempotencyConflict. Without a key the effect simply runs.
@@ -106,22 +106,20 @@ def _claim(owner: str, key: str, digest: bytes) -> int | None:
     return row[0] if row else None
 
 
-def _replay(owner: str, key: str, digest: bytes) -> Response:
+def _replay(owner: str, key: str, digest: bytes) -> Answer:
     record = IdempotencyRecord.objects.get(caller=owner, key=key)
     if bytes(record.request_hash) != digest:
         raise IdempotencyConflict
     answer = bytes(record.answer)
-    response = Response(orjson.loads(unseal(answer, key=key) if record.sealed else answer), status=record.status)
+    stored = orjson.Fragment(unseal(answer, key=key) if record.sealed else answer)
+    response = Answer(stored, status=record.status, secret=record.sealed)
     response["Idempotent-Replayed"] = "true"
-    if record.sealed:
-        response.reflects_secret = True  # type: ignore[attr-defined]
-        response["Cache-Control"] = "no-store"
     return response
 
 
-def _store(record_id: int, key: str, response: Response) -> None:
+def _store(record_id: int, key: str, response: Answer) -> None:
     answer: bytes = encode(response.data)
-    sealed = bool(getattr(response, "reflects_secret", False))
+    sealed = response.reflects_secret
     IdempotencyRecord.objects.filter(pk=record_id).update(
         status=response.status_code, answer=seal(answer, key=key) if sealed else answer, sealed=sealed
     )

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from corsheaders.middleware import CorsMiddleware
 from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
@@ -79,6 +80,19 @@ class RequestMiddleware:
         if not response.streaming:
             compress(request, response)
             headers["Content-Length"] = str(len(response.content))
+
+
+class OriginMiddleware(CorsMiddleware):
+    """CORS for who names an origin, as browsers do; others are told that the answer depends on it."""
+
+    get_response: Handler
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if "HTTP_ORIGIN" in request.META:
+            return super().__call__(request)  # type: ignore[return-value]
+        response = self.get_response(request)
+        patch_vary_headers(response, ("origin",))
+        return response
 
 
 class GateMiddleware:

@@ -54,7 +54,7 @@ MIDDLEWARE = [
     "astrade.core.middleware.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "astrade.core.middleware.StaticMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
+    "astrade.core.middleware.OriginMiddleware",
     "astrade.core.middleware.GateMiddleware",
     "astrade.core.middleware.PageCSPMiddleware",
     "astrade.core.middleware.PageSessionMiddleware",

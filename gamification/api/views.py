@@ -4,10 +4,10 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from astrade.core.api.pagination import PageQuery, page
 from astrade.core.api.views import ApiView, bodies, body, ok, shape
+from astrade.core.http import Answer
 from astrade.core.permissions import Caller, IsUser, Public, caller_of
 from gamification import selectors
 from gamification.api.serializers import (
@@ -29,7 +29,7 @@ class ProgressView(ApiView):
     permission_classes = [IsUser]
 
     @extend_schema(responses=ProgressSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Own XP, level, planets and missions."""
         return ok(body(ProgressSerializer, selectors.standing_of(caller_of(request).user_id)))
 
@@ -38,7 +38,7 @@ class XpHistoryView(ApiView):
     permission_classes = [IsUser]
 
     @extend_schema(parameters=[PageQuery], responses=XpEntrySerializer(many=True))
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Own XP entries, newest first."""
         rows, pagination = page(selectors.xp_entries_of(caller_of(request).user_id), request)
         return ok(bodies(XpEntrySerializer, rows), pagination=pagination)
@@ -48,7 +48,7 @@ class MissionsView(ApiView):
     permission_classes = [IsUser]
 
     @extend_schema(responses=MissionSerializer(many=True))
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """All missions with own progress."""
         rows = selectors.missions_for(caller_of(request).user_id)
         return ok(bodies(MissionSerializer, rows), pagination=_whole(rows))
@@ -58,7 +58,7 @@ class PlanetsView(ApiView):
     permission_classes = [IsUser]
 
     @extend_schema(responses=PlanetSerializer(many=True))
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """All planets with own progress."""
         rows = selectors.planets_for(caller_of(request).user_id)
         return ok(bodies(PlanetSerializer, rows), pagination=_whole(rows))
@@ -69,7 +69,7 @@ class LeaderboardView(ApiView):
     paged = True
 
     @extend_schema(parameters=[BoardQuery], responses=BoardSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Ranks by XP; signed-in callers also get their own."""
         query = shape(BoardQuery, request.query_params.dict())
         found = selectors.xp_board(cursor=query.get("cursor"), limit=query["limit"])

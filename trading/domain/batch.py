@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from astrade.core.attributes import attributes
 from trading.domain.bodies import event_frame
 from trading.domain.ledger import Line, canonical_text, text_hash
 from trading.domain.lifecycle import FLOWS, EntryKind, LedgerAccount, OrderStatus, advance
@@ -101,7 +102,7 @@ class Batch:
 
     def close_position(self, closed: Closed, *, market_id: int) -> None:
         """The history row of a position that came to flat by the fill booked last."""
-        row = {name: getattr(closed, name) for name in Closed.__slots__}
+        row = attributes(closed, Closed.__slots__)
         row |= {"id": self.next_id(), "account_id": self.account.id, "market_id": market_id, "closed_at": self.now}
         row["number"] = self.account.fill_count
         self.insert("closed_position", row)
@@ -140,7 +141,7 @@ class Batch:
         chain = {"previous_hash": previous_hash, "hash": account.head_hash}
         self.insert("entry", entry | chain | {"reference": reference, "at": self.now})
         for number, line in enumerate(lines, start=1):
-            row = {name: getattr(line, name) for name in Line.__slots__}
+            row = attributes(line, Line.__slots__)
             self.insert("posting", {"id": self.next_id(), "entry_id": entry_id, "line": number} | row)
 
     def emit(self, kind: str, data: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from astrade.core.attributes import attributes
 from astrade.core.messages import BookSnapshot, MarketView
 from astrade.core.money import ZERO
 from trading.domain import admission, bodies, insurance, protection, simulator
@@ -140,7 +141,7 @@ def _fill(batch: Batch, order: OrderState, execution: Execution, *, realized: De
 
 
 def _fill_row(batch: Batch, fill: _Fill, *, order: OrderState, seed: int, book_sequence: int) -> dict[str, object]:
-    return {name: getattr(fill, name) for name in _Fill.__slots__} | {
+    return attributes(fill, _Fill.__slots__) | {
         "id": batch.next_id(),
         "account_id": batch.account.id,
         "order_id": order.id,

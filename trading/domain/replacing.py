@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import NoReturn
 
 from astrade.core import errors
+from astrade.core.attributes import attributes
 from astrade.core.messages import MarketView
 from astrade.core.money import plain
 from trading.domain import admission
@@ -34,7 +35,7 @@ class Changes:
 
     def of(self, order: OrderState) -> Wanted:
         """Before and after of each value that would really change."""
-        wanted = {name: getattr(self, name) for name in self.__slots__}
+        wanted = attributes(self, self.__slots__)
         return {
             name: (getattr(order, name), value)
             for name, value in wanted.items()
@@ -108,7 +109,7 @@ def _refuse(field: str, why: str) -> NoReturn:
 
 def _request_of(order: OrderState, wanted: Wanted) -> OrderRequest:
     """The order as it is to be, as if it were asked for today; one that has triggered is a limit order."""
-    kept = {name: getattr(order, name) for name in OrderRequest.__slots__}
+    kept = attributes(order, OrderRequest.__slots__)
     if order.status is not OrderStatus.UNTRIGGERED:
         kept |= {"type": OrderType.LIMIT, "trigger_price": None, "trigger_by": None}
     return OrderRequest(**kept | {name: after for name, (_, after) in wanted.items()})

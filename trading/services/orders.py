@@ -58,7 +58,8 @@ def place_order(*, account: AccountRef, symbol: str, request: OrderRequest, trav
     raised. Locks the account. A refusal rolls everything back, is kept as one `OrderRefusal` and raised as its error.
     """
     terms = market_by_symbol(symbol)
-    request = replace(request, client_order_id=request.client_order_id or uuid.uuid4().hex)
+    if not request.client_order_id:
+        request = replace(request, client_order_id=uuid.uuid4().hex)
     try:
         admission.check_offered(request)
         try:

@@ -5,12 +5,11 @@ from typing import Any
 
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from rest_framework import exceptions
-from rest_framework.response import Response
 
 from astrade.core import errors
-from astrade.core.api.renderers import error_envelope
+from astrade.core.http import plain_error
 
 RETRY_AFTER_S = 60
 INTERNAL = errors.AstradeError.code
@@ -52,21 +51,9 @@ def _fields_of(detail: Any) -> dict[str, Any]:
     return {"fields": detail if isinstance(detail, dict) else {"non_field_errors": detail}}
 
 
-def error_response(error: errors.AstradeError, *, request_id: str) -> Response:
-    """The answer for `error`, with `Retry-After` and `WWW-Authenticate` where they belong."""
-    content = error_envelope(error.code, str(error), error.details, request_id=request_id)
-    response = Response(content, status=error.status)
-    response.is_error_body = True  # type: ignore[attr-defined]
-    if error.retry_after_s is not None:
-        response["Retry-After"] = str(error.retry_after_s)
-    if error.status == 401:
-        response["WWW-Authenticate"] = "Bearer"
-    return response
-
-
-def handle(exc: Exception, context: dict[str, Any]) -> Response:
+def handle(exc: Exception, context: dict[str, Any]) -> HttpResponse:
     """REST framework's `EXCEPTION_HANDLER`."""
     error = as_astrade_error(exc)
     if error.code == INTERNAL:
         logger.error("unhandled_error", exc_info=exc)
-    return error_response(error, request_id=getattr(context["request"], "request_id", ""))
+    return plain_error(error)

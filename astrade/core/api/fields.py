@@ -4,9 +4,11 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.core.validators import ProhibitNullCharactersValidator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from astrade.core.clock import from_ms, to_ms
 from astrade.core.money import SCALE, ZERO, plain
@@ -101,15 +103,22 @@ class Choice(serializers.ChoiceField):
         return super().to_internal_value(data)
 
 
+_SEEN_TO = (ProhibitNullCharactersValidator, ProhibitSurrogateCharactersValidator)
+
+
 class Text(serializers.CharField):
     """A string without control characters (PostgreSQL can't store NUL), 1 to `max_length` long unless said."""
 
     default_error_messages = {"control": "Control characters are not allowed."}
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.validators = [one for one in self.validators if not isinstance(one, _SEEN_TO)]
+
     def to_internal_value(self, data: Any) -> str:
         """The text, trimmed."""
         if not isinstance(data, str):
             self.fail("invalid")
-        if any(ord(character) < 32 or 0xD800 <= ord(character) <= 0xDFFF for character in data):
+        if not data.isprintable() and any(ord(one) < 32 or 0xD800 <= ord(one) <= 0xDFFF for one in data):
             self.fail("control")
         return super().to_internal_value(data)

@@ -11,6 +11,7 @@ import orjson
 from rest_framework.renderers import BaseRenderer
 
 from astrade.core.clock import system_clock, to_ms
+from astrade.core.context import request_id
 from astrade.core.money import plain
 
 
@@ -34,40 +35,35 @@ def encode(value: Any) -> bytes:
         return json.dumps(value, default=_fallback, separators=(",", ":")).encode()
 
 
-def envelope(data: Any, *, request_id: str, pagination: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def envelope(data: Any, *, pagination: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The success envelope as a mapping."""
     wrapped: dict[str, Any] = {"status": "ok", "data": data}
     if pagination is not None:
         wrapped["pagination"] = pagination
-    wrapped["request_id"] = request_id
+    wrapped["request_id"] = request_id()
     wrapped["timestamp"] = to_ms(system_clock())
     return wrapped
 
 
 def error_envelope(
-    code: int, message: str, details: Mapping[str, Any] | None = None, *, request_id: str
+    code: int, message: str, details: Mapping[str, Any] | None = None, *, asked: str | None = None
 ) -> dict[str, Any]:
-    """The error envelope as a mapping."""
+    """The error envelope as a mapping; `asked` is the id of what was asked where no request is in progress."""
     return {
         "status": "error",
         "error": {"code": code, "message": message, "details": details or {}},
-        "request_id": request_id,
+        "request_id": asked or request_id(),
         "timestamp": to_ms(system_clock()),
     }
 
 
 class EnvelopeRenderer(BaseRenderer):
-    """Wraps what a view answered; an exception handler's answer already is an error body."""
+    """For what REST framework answers by itself, as to OPTIONS; views make their `Answer` without it."""
 
     media_type = "application/json"
     format = "json"
     charset = None
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
-        """Encode once."""
-        context = renderer_context or {}
-        response, request = context["response"], context["request"]
-        if getattr(response, "is_error_body", False):
-            return encode(data)
-        request_id = getattr(request, "request_id", "")
-        return encode(envelope(data, request_id=request_id, pagination=getattr(response, "pagination", None)))
+        """The envelope around `data`."""
+        return encode(envelope(data))

@@ -11,14 +11,13 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from astrade.core import asyncapi, health, metrics
 from astrade.core.addresses import is_internal
 from astrade.core.api.renderers import encode
 from astrade.core.api.views import ApiView, http_request, ok
 from astrade.core.errors import NotPermitted, NotReady
-from astrade.core.http import DressedRequest
+from astrade.core.http import Answer, DressedRequest
 from astrade.core.permissions import Public
 
 
@@ -62,21 +61,21 @@ class SystemView(ApiView):
 
 class LiveView(SystemView):
     @extend_schema(responses=LiveSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """This process answers; looks at nothing else."""
         return ok({"state": "ok"})
 
 
 class HealthView(SystemView):
     @extend_schema(responses=SummarySerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """The platform's state in a word."""
         return ok({"state": health.report().state, "version": settings.SPECTACULAR_SETTINGS["VERSION"]})
 
 
 class ReadyView(SystemView):
     @extend_schema(responses=ReadySerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Database, cache, broker, feeds and venues; 503 only while something this process can't do without is away."""
         report = health.report()
         checks = [_check_of(result) for result in report.results]

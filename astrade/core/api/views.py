@@ -10,20 +10,20 @@ http_request(request)           Django's request below: `.request_id`, `.client_
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NoReturn, cast
 
 from django.http import HttpRequest
 from rest_framework import serializers
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from astrade.core import context, throttling
 from astrade.core.api.parsers import JsonParser, decode
 from astrade.core.api.renderers import EnvelopeRenderer
 from astrade.core.errors import Malformed, UnsupportedMediaType
-from astrade.core.http import DressedRequest
+from astrade.core.http import Answer, DressedRequest
 from astrade.core.permissions import optional_caller
 
 AnySerializer = serializers.BaseSerializer[Any]
@@ -87,7 +87,7 @@ def is_json(content_type: str) -> bool:
 
 
 class ApiView(APIView):
-    """Views answer with `ok(...)`; the renderer adds the envelope, the exception handler speaks for errors."""
+    """Views answer with `ok(...)`; the exception handler speaks for errors."""
 
     throttle_scope: ClassVar[str | None] = None
     counted: ClassVar[bool] = True
@@ -135,20 +135,10 @@ class ApiView(APIView):
         """`Allow` is sent with 405 and OPTIONS only."""
         return {"Allow": ", ".join(self.allowed_methods)} if self.request.method == "OPTIONS" else {}
 
-    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> NoReturn:
         """405 names what is allowed."""
         self.headers["Allow"] = ", ".join(self.allowed_methods)
-        return super().http_method_not_allowed(request, *args, **kwargs)
+        raise MethodNotAllowed(request.method)
 
 
-def ok(
-    data: Any, *, status: int = 200, pagination: Mapping[str, int | None] | None = None, secret: bool = False
-) -> Response:
-    """A successful answer; `pagination` only on lists. `secret`: it shows a token or key, so no gzip, no cache."""
-    response = Response(data, status=status)
-    if pagination is not None:
-        response.pagination = pagination  # type: ignore[attr-defined]
-    if secret:
-        response.reflects_secret = True  # type: ignore[attr-defined]
-        response["Cache-Control"] = "no-store"
-    return response
+ok = Answer  # as it reads best at the end of a view

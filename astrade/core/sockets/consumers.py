@@ -125,7 +125,7 @@ class SocketConsumer(AsyncConsumer):  # type: ignore[misc]
         if "websocket.http.response" not in self.scope.get("extensions", {}):
             await self._send({"type": "websocket.close", "code": TRY_LATER})
             return
-        body = encode(error_envelope(error.code, str(error), error.details, request_id=new_request_id()))
+        body = encode(error_envelope(error.code, str(error), error.details, asked=new_request_id()))
         headers = [(b"content-type", b"application/json"), (b"retry-after", str(error.retry_after_s or 1).encode())]
         await self._send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
         await self._send({"type": "websocket.http.response.body", "body": body})

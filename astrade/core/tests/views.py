@@ -8,7 +8,6 @@ from django.urls import URLPattern, path
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from astrade.core import audit, context
 from astrade.core.api.fields import Amount, Text
@@ -16,6 +15,7 @@ from astrade.core.api.system import LiveView
 from astrade.core.api.views import ApiView, ok, shape
 from astrade.core.errors import InvalidCredentials
 from astrade.core.fields import public_id
+from astrade.core.http import Answer
 from astrade.core.idempotency import idempotent
 from astrade.core.models import AuditEvent
 from astrade.core.permissions import SESSION_SCOPES, Caller, IsUser, Public, caller_of, optional_caller
@@ -46,13 +46,13 @@ class EchoForm(serializers.Serializer[Any]):
 
 
 class EchoView(TestView):
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """The validated body."""
         return ok(shape(EchoForm, request.data))
 
 
 class RawView(TestView):
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """The body as it was parsed."""
         return ok(request.data)
 
@@ -60,19 +60,19 @@ class RawView(TestView):
 class WhoView(TestView):
     permission_classes = [IsUser]
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """The caller."""
         return ok({"user": caller_of(request).user_id, "bound": context.user_id()})
 
 
 class BigView(TestView):
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """More than 1 KiB; `?secret` flags it."""
         return ok({"text": "a" * 5_000}, secret="secret" in request.query_params)
 
 
 class BoomView(TestView):
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """A bug whose text holds a secret."""
         raise RuntimeError("password=hunter2")
 
@@ -80,17 +80,17 @@ class BoomView(TestView):
 class SignInView(TestView):
     throttle_scope = "sign_in"
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """As a sign-in is counted."""
         return ok({})
 
 
 class GrantView(TestView):
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """One audit row a grant; the body may ask for a refusal, a pause or a secret."""
         form: dict[str, Any] = dict(request.data)
 
-        def effect() -> Response:
+        def effect() -> Answer:
             event = audit.record("test.grant", actor_id=None, after={"amount": str(form.get("amount"))})
             time.sleep(float(form.get("pause_s", 0)))
             if form.get("refuse"):

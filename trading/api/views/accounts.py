@@ -5,12 +5,12 @@ from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from astrade.core.api.pagination import PageQuery, page, page_by_time
 from astrade.core.api.views import ok, shape
 from astrade.core.clock import system_clock
 from astrade.core.errors import NotPermitted
+from astrade.core.http import Answer
 from astrade.core.idempotency import idempotent
 from astrade.core.money import plain
 from astrade.core.permissions import caller_of
@@ -47,7 +47,7 @@ def one_body(account: AccountRef, board: Board) -> dict[str, Any]:
 
 class AccountsView(AccountView):
     @extend_schema(parameters=[PageQuery], responses=AccountOut(many=True), operation_id="list_accounts")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """The user's trading accounts, newest first."""
         owned = selectors.as_opened(selectors.accounts_of(caller_of(request)))
         rows, pagination = page_by_time(owned, request, key="created_at")
@@ -56,7 +56,7 @@ class AccountsView(AccountView):
         return ok(found, pagination=pagination)
 
     @extend_schema(request=AccountForm, responses={201: AccountOut}, operation_id="open_account")
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """Open a practice account with virtual money."""
         caller = caller_of(request)
         if caller.account_id is not None:
@@ -64,7 +64,7 @@ class AccountsView(AccountView):
         form = shape(AccountForm, request.data)
         wanted, board = {name: form[name] for name in OPENED_WITH}, present_board()
 
-        def effect() -> Response:
+        def effect() -> Answer:
             account = services.open_practice_account(
                 user_id=caller.user_id,
                 initial_balance=form.get("initial_balance"),
@@ -79,12 +79,12 @@ class AccountsView(AccountView):
 
 class AccountDetailView(AccountView):
     @extend_schema(responses=AccountOut, operation_id="get_account")
-    def get(self, request: Request, account_id: UUID) -> Response:
+    def get(self, request: Request, account_id: UUID) -> Answer:
         """One trading account."""
         return ok(one_body(self.account(request, account_id), present_board()))
 
     @extend_schema(request=AccountPatch, responses=AccountOut, operation_id="update_account")
-    def patch(self, request: Request, account_id: UUID) -> Response:
+    def patch(self, request: Request, account_id: UUID) -> Answer:
         """Change name, limits, or make it the primary account. A looser daily limit holds after 24 hours."""
         changes = shape(AccountPatch, request.data, partial=True)
         version = changes.pop("version", None)
@@ -93,7 +93,7 @@ class AccountDetailView(AccountView):
         return ok(one_body(AccountRef(account_id=changed.pk), present_board()))
 
     @extend_schema(responses=AccountOut, operation_id="close_account")
-    def delete(self, request: Request, account_id: UUID) -> Response:
+    def delete(self, request: Request, account_id: UUID) -> Answer:
         """Close the account; refused while anything is open on it. Its history stays."""
         closed = services.close_account(account=self.account(request, account_id))
         return ok(one_body(AccountRef(account_id=closed.pk), present_board()))
@@ -101,21 +101,21 @@ class AccountDetailView(AccountView):
 
 class BalanceView(AccountView):
     @extend_schema(responses=BalanceOut, operation_id="account_balance")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Balance, equity, margin, and every asset's free, locked and total amount."""
         return ok(balance_of(read_account(self.account(request)), present_board()))
 
 
 class AssetsView(BalanceView):
     @extend_schema(responses=BalanceOut, operation_id="account_assets")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """The same, at the path of the account itself."""
         return super().get(request)
 
 
 class PortfolioBalanceView(AccountView):
     @extend_schema(responses=PortfolioOut, operation_id="portfolio_balance")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """All of the user's open accounts, valued at present marks."""
         rows = list(selectors.accounts_of(caller_of(request)).exclude(state=TradingAccount.State.CLOSED).order_by("id"))
         states = read_accounts([row.pk for row in rows])
@@ -124,7 +124,7 @@ class PortfolioBalanceView(AccountView):
 
 class FeesView(AccountView):
     @extend_schema(parameters=[MarketQuery], responses=FeeOut(many=True), operation_id="account_fees")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Fee rates of each market, or of one, as this account pays them."""
         asked = query(request, MarketQuery)
         markets = [market_by_symbol(asked["symbol"])] if "symbol" in asked else all_markets()
@@ -143,7 +143,7 @@ class FeesView(AccountView):
 
 class LeverageView(AccountView):
     @extend_schema(parameters=[MarketQuery], responses=LeverageOut(many=True), operation_id="account_leverage")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """The account's leverage on each market, or on one."""
         asked, state = query(request, MarketQuery), read_account(self.account(request))
         markets = [market_by_symbol(asked["symbol"])] if "symbol" in asked else all_markets()
@@ -158,7 +158,7 @@ class LeverageView(AccountView):
         return ok(found, pagination={"cursor": None, "count": len(found)})
 
     @extend_schema(request=LeverageForm, responses=LeverageOut, operation_id="set_account_leverage")
-    def patch(self, request: Request) -> Response:
+    def patch(self, request: Request) -> Answer:
         """Set the leverage of one market."""
         form = shape(LeverageForm, request.data)
         market, account = market_by_symbol(form["symbol"]), self.account(request)
@@ -168,7 +168,7 @@ class LeverageView(AccountView):
 
 class LedgerView(AccountView):
     @extend_schema(parameters=[PageQuery], responses=LedgerLineOut(many=True), operation_id="account_ledger")
-    def get(self, request: Request, account_id: UUID) -> Response:
+    def get(self, request: Request, account_id: UUID) -> Answer:
         """The account's cash postings with running balance, newest first."""
         entries, pagination = page(selectors.entries_of(self.account_key(request, account_id)), request)
         postings = selectors.cash_postings(entries)
@@ -191,7 +191,7 @@ class LedgerView(AccountView):
 
 class EventsView(AccountView):
     @extend_schema(parameters=[EventsQuery], responses=EventOut(many=True), operation_id="account_events")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """What happened on the account after a sequence, oldest first; go on from the last one."""
         asked, account_key = query(request, EventsQuery), self.account_key(request)
         events = selectors.events_after(account_key, after=asked["after"], limit=asked["limit"] + 1)

@@ -2,9 +2,9 @@
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from astrade.core.api.views import ok, shape
+from astrade.core.http import Answer
 from trading.api.forms import DeadManSwitchForm
 from trading.api.schemas import DeadManSwitchOut
 from trading.api.views.base import AccountView
@@ -13,7 +13,7 @@ from trading.services.due import set_switch
 
 class DeadManSwitchView(AccountView):
     @extend_schema(request=DeadManSwitchForm, responses=DeadManSwitchOut, operation_id="set_dead_man_switch")
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """Cancel all of the account's orders unless this is called again within `timeout_s` seconds; 0 switches it
         off. Take profits and stop losses go too: `unprotected_positions` lists the positions that would lose theirs.
         """

@@ -7,12 +7,12 @@ from uuid import UUID
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from astrade.core.api.pagination import PageQuery, page_by_time
 from astrade.core.api.views import ok, shape
 from astrade.core.clock import system_clock
 from astrade.core.errors import NotPermitted
+from astrade.core.http import Answer
 from astrade.core.idempotency import idempotent, is_known
 from astrade.core.permissions import Caller, IsWithdrawer, caller_of
 from trading import selectors
@@ -58,18 +58,18 @@ class TransfersView(MovementsView):
     @extend_schema(
         parameters=[MovementsQuery, PageQuery], responses=TransferOut(many=True), operation_id="list_transfers"
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Transfers between the user's accounts, newest first."""
         rows, pagination = self.page(request, selectors.transfers_of(self.accounts(request)))
         return ok([_transfer_body(row) for row in rows], pagination=pagination)
 
     @extend_schema(request=TransferForm, responses={201: TransferOut}, operation_id="transfer")
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """Move cash between two of the user's own accounts of one venue and network."""
         caller, form = unbound(request), shape(TransferForm, request.data)
         sender, board = selectors.account_ref(caller, form["from_account"]), present_board()
 
-        def effect() -> Response:
+        def effect() -> Answer:
             made = funds.transfer(
                 sender=sender,
                 to_account=form["to_account"],
@@ -96,7 +96,7 @@ class DepositsView(MovementsView):
     @extend_schema(
         parameters=[MovementsQuery, PageQuery], responses=DepositOut(many=True), operation_id="list_deposits"
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Deposits on the user's accounts, newest first. What an account was opened with is in its ledger only."""
         rows, pagination = self.page(request, selectors.deposits_of(self.accounts(request)))
         return ok([_deposit_body(row) for row in rows], pagination=pagination)
@@ -104,7 +104,7 @@ class DepositsView(MovementsView):
 
 class DepositInstructionsView(AccountView):
     @extend_schema(parameters=[AccountQuery], responses=DepositInstructionsOut, operation_id="deposit_instructions")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """How money comes onto an account: onto a practice account from the faucet, and how much of it today."""
         account, today = selectors.account_by_ref(self.account(request)), utc_day(system_clock())
         granted = selectors.faucet_granted(account.user_id, since=today)
@@ -127,12 +127,12 @@ class DepositInstructionsView(AccountView):
 
 class FaucetView(AccountView):
     @extend_schema(request=FaucetForm, responses={201: FaucetOut}, operation_id="faucet")
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """Virtual money for a practice account: at most 100,000 a user and UTC day."""
         caller, form = caller_of(request), shape(FaucetForm, request.data)
         account, board = self.account(request, form.get("account")), present_board()
 
-        def effect() -> Response:
+        def effect() -> Answer:
             granted = funds.grant_faucet(account=account, amount=form["amount"], board=board)
             today = {"granted_today": granted.granted_today, "max_a_day": FAUCET_DAILY_MAX}
             return ok(_deposit_body(granted.deposit) | today, status=201)
@@ -142,14 +142,14 @@ class FaucetView(AccountView):
 
 class ResetView(AccountView):
     @extend_schema(request=ResetForm, responses={201: ResetOut}, operation_id="reset_account")
-    def post(self, request: Request, account_id: UUID) -> Response:
+    def post(self, request: Request, account_id: UUID) -> Answer:
         """Cancel all orders of a practice account, close its positions at market, close it, and open its successor."""
         caller, form = unbound(request), shape(ResetForm, request.data)
         account, board = selectors.account_ref(caller, account_id), present_board()
         if not is_known(request, caller):
             resets.clear_account(account=account, source=source_of(request))
 
-        def effect() -> Response:
+        def effect() -> Answer:
             replaced = resets.replace_account(account=account, initial_balance=form.get("initial_balance"))
             successor = replaced.successor
             body = one_body(AccountRef(account_id=successor.pk), board)

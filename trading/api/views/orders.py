@@ -6,11 +6,11 @@ from uuid import UUID
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from astrade.core import errors
 from astrade.core.api.pagination import PageQuery, page
 from astrade.core.api.views import ok, shape
+from astrade.core.http import Answer
 from astrade.core.permissions import IsReader, caller_of
 from marketdata.selectors import market_by_symbol
 from trading import selectors
@@ -77,7 +77,7 @@ def _columns(asked: dict[str, Any]) -> dict[str, Any]:
     return columns
 
 
-def _orders_page(request: Request, account: TradingAccount, orders: QuerySet[Order]) -> Response:
+def _orders_page(request: Request, account: TradingAccount, orders: QuerySet[Order]) -> Answer:
     """One page of an account's orders by the query's filters."""
     rows, pagination = page(orders.filter(**_columns(query(request, OrdersQuery))), request)
     return ok(_rows_to_bodies(rows, account.uuid, account.venue), pagination=pagination)
@@ -91,7 +91,7 @@ class OrdersView(AccountView):
     """The open orders of an account."""
 
     @extend_schema(request=OrderForm, responses={201: OrderOut}, operation_id="place_order")
-    def post(self, request: Request, account_id: UUID | None = None) -> Response:
+    def post(self, request: Request, account_id: UUID | None = None) -> Answer:
         """Place an order. `client_order_id` (or `Idempotency-Key`) makes it safe to send again."""
         form = shape(OrderForm, request.data)
         wanted = order_request(form, source=source_of(request), client_order_id=idempotency_key(request))
@@ -103,12 +103,12 @@ class OrdersView(AccountView):
         return response
 
     @extend_schema(parameters=[OrdersQuery, PageQuery], responses=OrderOut(many=True), operation_id="list_open_orders")
-    def get(self, request: Request, account_id: UUID | None = None) -> Response:
+    def get(self, request: Request, account_id: UUID | None = None) -> Answer:
         """Open orders, newest first."""
         return self.listing(request, account_id, open_only=True)
 
     @extend_schema(parameters=[CancelQuery], responses=OrderOut(many=True), operation_id="cancel_orders")
-    def delete(self, request: Request, account_id: UUID | None = None) -> Response:
+    def delete(self, request: Request, account_id: UUID | None = None) -> Answer:
         """Cancel all open orders, or those of a market or side; the answer lists what was cancelled."""
         if request.data:
             raise errors.Malformed("Orders are chosen by query parameters")
@@ -117,7 +117,7 @@ class OrdersView(AccountView):
         account = self.account(request, account_id)
         return ok(services.cancel_orders(account=account, symbol=asked.get("symbol"), side=side))
 
-    def listing(self, request: Request, account_id: UUID | None, *, open_only: bool) -> Response:
+    def listing(self, request: Request, account_id: UUID | None, *, open_only: bool) -> Answer:
         """One page of orders by the query's filters."""
         account = selectors.account_by_ref(self.account(request, account_id))
         orders = selectors.open_orders(account.pk) if open_only else selectors.orders_of(account.pk)
@@ -137,26 +137,26 @@ class AccountOrdersView(OrdersView):
     """All orders of the account that the path names."""
 
     @extend_schema(request=OrderForm, responses={201: OrderOut}, operation_id="place_account_order")
-    def post(self, request: Request, account_id: UUID | None = None) -> Response:
+    def post(self, request: Request, account_id: UUID | None = None) -> Answer:
         """Place an order on this account."""
         return super().post(request, account_id)
 
     @extend_schema(
         parameters=[OrdersQuery, PageQuery], responses=OrderOut(many=True), operation_id="list_account_orders"
     )
-    def get(self, request: Request, account_id: UUID | None = None) -> Response:
+    def get(self, request: Request, account_id: UUID | None = None) -> Answer:
         """All orders, open or not, newest first."""
         return self.listing(request, account_id, open_only=False)
 
     @extend_schema(parameters=[CancelQuery], responses=OrderOut(many=True), operation_id="cancel_account_orders")
-    def delete(self, request: Request, account_id: UUID | None = None) -> Response:
+    def delete(self, request: Request, account_id: UUID | None = None) -> Answer:
         """Cancel this account's open orders, or those of a market or side."""
         return super().delete(request, account_id)
 
 
 class OrderHistoryView(AccountView):
     @extend_schema(parameters=[OrdersQuery, PageQuery], responses=OrderOut(many=True), operation_id="order_history")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Orders that ended, newest first."""
         account = selectors.account_by_ref(self.account(request))
         return _orders_page(request, account, selectors.past_orders(account.pk))
@@ -166,7 +166,7 @@ class OrderView(AccountView):
     """One order."""
 
     @extend_schema(responses=OrderDetailOut, operation_id="get_order")
-    def get(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
+    def get(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Answer:
         """The order with its fills and state history; a TWAP order with its slices (`children`) and their fills."""
         account = selectors.account_by_ref(self.account(request, account_id))
         order = selectors.orders_of(account.pk).filter(uuid=order_id).first()
@@ -190,7 +190,7 @@ class OrderView(AccountView):
         return ok(detail)
 
     @extend_schema(request=ReplaceForm, responses=OrderOut, operation_id="replace_order")
-    def patch(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
+    def patch(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Answer:
         """Change price or quantity of an open order; it keeps its identity and loses its place in the queue. A new
         price that crosses fills at once. `If-Match` or `version` names the version that was seen.
         """
@@ -206,7 +206,7 @@ class OrderView(AccountView):
         )
 
     @extend_schema(responses=OrderOut, operation_id="cancel_order")
-    def delete(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
+    def delete(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Answer:
         """Cancel the order."""
         account = self.account(request, account_id)
         return ok(services.cancel_order(account=account, order=OrderRef(uuid=order_id)))
@@ -216,24 +216,24 @@ class AccountOrderView(OrderView):
     """One order of the account that the path names."""
 
     @extend_schema(responses=OrderDetailOut, operation_id="get_account_order")
-    def get(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
+    def get(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Answer:
         """The order with its fills and state history."""
         return super().get(request, order_id, account_id)
 
     @extend_schema(request=ReplaceForm, responses=OrderOut, operation_id="replace_account_order")
-    def patch(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
+    def patch(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Answer:
         """Change price or quantity of an open order of this account."""
         return super().patch(request, order_id, account_id)
 
     @extend_schema(responses=OrderOut, operation_id="cancel_account_order")
-    def delete(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Response:
+    def delete(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Answer:
         """Cancel the order."""
         return super().delete(request, order_id, account_id)
 
 
 class TradesView(AccountView):
     @extend_schema(parameters=[SideQuery, PageQuery], responses=FillOut(many=True), operation_id="list_trades")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Own fills, newest first."""
         fills = selectors.fills_of(self.account_key(request)).filter(**_columns(query(request, SideQuery)))
         rows, pagination = page(fills, request)
@@ -244,7 +244,7 @@ class PreviewView(AccountView):
     permission_classes = (IsReader,)
 
     @extend_schema(request=OrderForm, responses=PreviewOut, operation_id="preview_order")
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """What an order would do on the present book; nothing is placed."""
         form = shape(OrderForm, request.data)
         wanted = order_request(form, source=source_of(request))

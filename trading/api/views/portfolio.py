@@ -10,11 +10,11 @@ from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from astrade.core.api.views import ok
 from astrade.core.clock import system_clock
 from astrade.core.errors import FundsLimitExceeded
+from astrade.core.http import Answer
 from astrade.core.money import plain, round_display
 from marketdata.timeframes import LENGTH_MS
 from trading import selectors
@@ -51,7 +51,7 @@ def _period(asked: dict[str, Any], *, now: datetime, length: timedelta) -> Perio
 
 class HistoryView(AccountView):
     @extend_schema(parameters=[HistoryQuery], responses=PortfolioHistoryOut, operation_id="portfolio_history")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Equity curve by interval (UTC; weeks from Monday), PnL of each, and the time-weighted return: deposits and
         transfers are taken out. The last point is the present unless `to` is in the past.
         """
@@ -93,7 +93,7 @@ def _history_body(account: TradingAccount, curve: Curve) -> dict[str, Any]:
 
 class RiskView(AccountView):
     @extend_schema(parameters=[RiskQuery], responses=PortfolioRiskOut, operation_id="portfolio_risk")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Exposure and leverage now; volatility, drawdown and Sharpe ratio by interval; what the positions closed in
         the period came to. A figure that is not defined is null.
         """

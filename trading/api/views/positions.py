@@ -6,11 +6,11 @@ from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from astrade.core.api.pagination import PageQuery, page
 from astrade.core.api.views import ok, shape
 from astrade.core.errors import NotFound
+from astrade.core.http import Answer
 from astrade.core.permissions import caller_of
 from marketdata.selectors import market_by_symbol
 from trading import selectors
@@ -31,14 +31,12 @@ class PositionsView(AccountView):
     @extend_schema(
         parameters=[PositionsQuery, PageQuery], responses=PositionOut(many=True), operation_id="list_positions"
     )
-    def get(self, request: Request, account_id: UUID | None = None) -> Response:
+    def get(self, request: Request, account_id: UUID | None = None) -> Answer:
         """Open positions, all of them; `is_open=false` lists closed ones by page."""
         asked = query(request, PositionsQuery)
         return self.listing(request, account_id, asked, is_open=asked["is_open"])
 
-    def listing(
-        self, request: Request, account_id: UUID | None, asked: Mapping[str, Any], *, is_open: bool
-    ) -> Response:
+    def listing(self, request: Request, account_id: UUID | None, asked: Mapping[str, Any], *, is_open: bool) -> Answer:
         """Open positions whole, closed ones by page."""
         state, board = read_account(self.account(request, account_id)), present_board()
         market_id = market_by_symbol(asked["symbol"]).id if "symbol" in asked else None
@@ -57,7 +55,7 @@ class AccountPositionsView(PositionsView):
     @extend_schema(
         parameters=[PositionsQuery, PageQuery], responses=PositionOut(many=True), operation_id="list_account_positions"
     )
-    def get(self, request: Request, account_id: UUID | None = None) -> Response:
+    def get(self, request: Request, account_id: UUID | None = None) -> Answer:
         """Positions of the account that the path names."""
         return super().get(request, account_id)
 
@@ -66,14 +64,14 @@ class PositionHistoryView(PositionsView):
     @extend_schema(
         parameters=[PositionHistoryQuery, PageQuery], responses=PositionOut(many=True), operation_id="position_history"
     )
-    def get(self, request: Request, account_id: UUID | None = None) -> Response:
+    def get(self, request: Request, account_id: UUID | None = None) -> Answer:
         """Closed positions, newest first; those closed from `from` until before `to`."""
         return self.listing(request, account_id, query(request, PositionHistoryQuery), is_open=False)
 
 
 class AllPositionsView(AccountView):
     @extend_schema(responses=AccountPositionOut(many=True), operation_id="list_all_positions")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Open positions with PnL across the user's accounts."""
         rows = selectors.accounts_of(caller_of(request)).exclude(state=TradingAccount.State.CLOSED).order_by("id")
         uuids, board = dict(rows.values_list("id", "uuid")), present_board()
@@ -87,7 +85,7 @@ class AllPositionsView(AccountView):
 
 class PositionView(AccountView):
     @extend_schema(responses=PositionOut, operation_id="get_position")
-    def get(self, request: Request, account_id: UUID, position_id: UUID) -> Response:
+    def get(self, request: Request, account_id: UUID, position_id: UUID) -> Answer:
         """One position, open or closed."""
         state, board = read_account(self.account(request, account_id)), present_board()
         closed = ClosedPosition.objects.filter(account_id=state.id, uuid=position_id)
@@ -97,7 +95,7 @@ class PositionView(AccountView):
         raise NotFound
 
     @extend_schema(request=ProtectionForm, responses=PositionOut, operation_id="protect_position")
-    def patch(self, request: Request, account_id: UUID, position_id: UUID) -> Response:
+    def patch(self, request: Request, account_id: UUID, position_id: UUID) -> Answer:
         """Set, change or remove (null) stop loss and take profit of the whole position, whatever its size becomes.
 
         `If-Match` or `version` names the version that was seen.
@@ -116,7 +114,7 @@ class PositionView(AccountView):
 
 class ClosePositionView(AccountView):
     @extend_schema(request=ClosePositionForm, responses=OrderOut, operation_id="close_position")
-    def post(self, request: Request, account_id: UUID) -> Response:
+    def post(self, request: Request, account_id: UUID) -> Answer:
         """Close a position, whole or in part, at market; the answer is the order that did."""
         form = shape(ClosePositionForm, request.data)
         placed = close_position(

@@ -4,12 +4,12 @@ from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from astrade.core.api.pagination import PageQuery, page
 from astrade.core.api.views import ApiView, bodies, body, ok
 from astrade.core.clock import from_ms, system_clock, to_ms
 from astrade.core.errors import ValidationFailed
+from astrade.core.http import Answer
 from astrade.core.permissions import Public
 from trading import selectors
 from trading.api.forms import ProofQuery
@@ -23,7 +23,7 @@ class RootsView(ApiView):
     permission_classes = [Public]
 
     @extend_schema(parameters=[PageQuery], responses=BalanceRootOut(many=True), operation_id="balance_roots")
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """The daily Merkle roots over all accounts' balances, newest first, each chained to the one before."""
         roots, pagination = page(BalanceRoot.objects.all(), request)
         return ok(bodies(BalanceRootOut, [root_body(root) for root in roots]), pagination=pagination)
@@ -31,7 +31,7 @@ class RootsView(ApiView):
 
 class ProofView(AccountView):
     @extend_schema(parameters=[ProofQuery], responses=BalanceProofOut, operation_id="account_proof")
-    def get(self, request: Request, account_id: UUID) -> Response:
+    def get(self, request: Request, account_id: UUID) -> Answer:
         """The balance before a moment (the latest root's unless said), with its hash-chain and Merkle evidence.
 
         `examples/verify_proof.py` checks it without the platform.
