@@ -6,7 +6,7 @@ A class names one fault and knows its code; `STATUS_OF` is the only place that m
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 
 from astrade.core.clock import to_ms
 from astrade.core.money import plain
@@ -61,8 +61,8 @@ def json_safe(value: Any) -> Any:
 class AstradeError(Exception):
     """Base of all refusals; `details` may hold decimals, which are shown as strings."""
 
-    code: ClassVar[int] = 9000
-    message: ClassVar[str] = "Internal error"
+    code: int = 9000
+    message: str = "Internal error"
 
     def __init__(
         self,

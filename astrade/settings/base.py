@@ -231,6 +231,23 @@ REFRESH_TOKEN_EXPIRE_DAYS = env.int("REFRESH_TOKEN_EXPIRE_DAYS", default=7)
 # Venues and prices
 EXTENDED_API_URL = env.str("EXTENDED_API_URL", default=env.str("EXTENDED_EXCHANGE_BASE_URL", default=""))
 STARKNET_NETWORK = env.str("STARKNET_NETWORK", default="testnet")
+# Without addresses of their own, order management, streams and onboarding are at the host of the REST base.
+EXTENDED_TESTNET_API_URL = env.str(
+    "EXTENDED_TESTNET_API_URL", default="https://api.starknet.sepolia.extended.exchange/api/v1"
+)
+EXTENDED_TESTNET_ORDERS_URL = env.str("EXTENDED_TESTNET_ORDERS_URL", default="")
+EXTENDED_TESTNET_STREAM_URL = env.str("EXTENDED_TESTNET_STREAM_URL", default="")
+EXTENDED_TESTNET_ONBOARDING_URL = env.str("EXTENDED_TESTNET_ONBOARDING_URL", default="")
+EXTENDED_MAINNET_API_URL = env.str("EXTENDED_MAINNET_API_URL", default="https://api.starknet.extended.exchange/api/v1")
+EXTENDED_MAINNET_ORDERS_URL = env.str("EXTENDED_MAINNET_ORDERS_URL", default="")
+EXTENDED_MAINNET_STREAM_URL = env.str("EXTENDED_MAINNET_STREAM_URL", default="")
+EXTENDED_MAINNET_ONBOARDING_URL = env.str("EXTENDED_MAINNET_ONBOARDING_URL", default="")
+EXTENDED_REQUESTS_PER_MIN = env.int("EXTENDED_REQUESTS_PER_MIN", default=1_000)  # the venue's limit for our address
+VENUE_CONNECT_TIMEOUT_S = env.float("VENUE_CONNECT_TIMEOUT_S", default=3.0)
+VENUE_READ_TIMEOUT_S = env.float("VENUE_READ_TIMEOUT_S", default=5.0)  # of a call that only reads, with all its tries
+VENUE_WRITE_TIMEOUT_S = env.float("VENUE_WRITE_TIMEOUT_S", default=8.0)
+VENUE_ANSWER_BYTES_MAX = env.int("VENUE_ANSWER_BYTES_MAX", default=16 * 1024 * 1024)
+VENUE_CONNECTIONS_MAX = env.int("VENUE_CONNECTIONS_MAX", default=50)  # of one process to one venue
 FEED = env.str("FEED", default="synthetic")
 REPLAY = env.str("REPLAY", default="")
 REPLAY_MAP = env.str("REPLAY_MAP", default="")  # recorded symbol=market,…

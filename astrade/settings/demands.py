@@ -12,7 +12,14 @@ SECRET_LENGTH_MIN = 50
 SECRET_CHARACTERS_MIN = 10  # different ones
 ENCRYPTION_KEY_LENGTH_MIN = 32
 WEAK_WORDS = ("change", "default", "development", "django-insecure", "example", "insecure", "secret", "your-", "your_")
-VENUE_URLS = ("EXTENDED_API_URL", "EXTENDED_EXCHANGE_BASE_URL")
+VENUE_ENDS = ("API", "ORDERS", "STREAM", "ONBOARDING")
+VENUE_URLS = (
+    "EXTENDED_API_URL",
+    "EXTENDED_EXCHANGE_BASE_URL",
+    *(f"EXTENDED_{network}_{end}_URL" for network in ("TESTNET", "MAINNET") for end in VENUE_ENDS),
+)
+TESTNET_HOST_PART = "sepolia"
+MAINNET_HOST = "api.starknet.extended.exchange"
 NETWORKS = ("mainnet", "testnet")
 
 
@@ -92,8 +99,23 @@ def _venues(environment: Environment) -> Iterator[str]:
             yield f"{name} points to this machine or a private network: an emulator is no venue"
         elif url and urlsplit(url).scheme not in ("https", "wss"):
             yield f"{name} must begin with https:// or wss://"
+        if url and is_of_the_other_network(url, network=_network_of(name, environment)):
+            yield f"{name} is an address of the other network: testnet and mainnet never mix"
     if (network := environment.get("STARKNET_NETWORK", "testnet")) not in NETWORKS:
         yield f"STARKNET_NETWORK is {network}: one of {', '.join(NETWORKS)}"
+
+
+def _network_of(name: str, environment: Environment) -> str:
+    """The network whose address a setting holds."""
+    if name.startswith(("EXTENDED_TESTNET_", "EXTENDED_MAINNET_")):
+        return name.split("_")[1].lower()
+    return environment.get("STARKNET_NETWORK", "testnet")
+
+
+def is_of_the_other_network(url: str, *, network: str) -> bool:
+    """Whether an address of Extended is known to be another network's than `network`."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return TESTNET_HOST_PART in host if network == "mainnet" else host == MAINNET_HOST
 
 
 def is_emulator(url: str) -> bool:

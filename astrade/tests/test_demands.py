@@ -30,6 +30,8 @@ def test_a_complete_environment_is_accepted() -> None:
         {
             **GOOD,
             "EXTENDED_API_URL": "https://api.extended.exchange",
+            "EXTENDED_TESTNET_API_URL": "https://api.starknet.sepolia.extended.exchange/api/v1",
+            "EXTENDED_MAINNET_STREAM_URL": "wss://api.starknet.extended.exchange/stream.extended.exchange/v1",
         }
     )
 
@@ -65,6 +67,23 @@ def test_a_weak_secret_is_refused_without_being_shown(secret: str) -> None:
         ({"EXTENDED_API_URL": "http://localhost:9001"}, "EXTENDED_API_URL points to this machine"),
         ({"EXTENDED_EXCHANGE_BASE_URL": "https://10.0.0.5/v1"}, "EXTENDED_EXCHANGE_BASE_URL points to this machine"),
         ({"EXTENDED_API_URL": "http://api.extended.exchange"}, "EXTENDED_API_URL must begin with https://"),
+        (
+            {"EXTENDED_MAINNET_API_URL": "http://127.0.0.1:8600/api/v1"},
+            "EXTENDED_MAINNET_API_URL points to this machine",
+        ),
+        ({"EXTENDED_TESTNET_STREAM_URL": "ws://x.exchange/v1"}, "EXTENDED_TESTNET_STREAM_URL must begin with https://"),
+        (
+            {"EXTENDED_MAINNET_ORDERS_URL": "https://api.starknet.sepolia.extended.exchange/api/v1"},
+            "EXTENDED_MAINNET_ORDERS_URL is an address of the other network",
+        ),
+        (
+            {"EXTENDED_TESTNET_ONBOARDING_URL": "https://api.starknet.extended.exchange"},
+            "EXTENDED_TESTNET_ONBOARDING_URL is an address of the other network",
+        ),
+        (
+            {"EXTENDED_API_URL": "https://api.starknet.extended.exchange/api/v1"},
+            "EXTENDED_API_URL is an address of the other network",
+        ),
         ({"STARKNET_NETWORK": "goerli"}, "STARKNET_NETWORK is goerli"),
     ],
 )

@@ -11,7 +11,7 @@ sees it: what that library does not expect makes it panic, which `except Excepti
 
 import secrets
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, Inexact, InvalidOperation, Overflow
 from functools import lru_cache
 
@@ -115,11 +115,13 @@ _BITS = {
     "expiration_s": (0, 2**64),
     "salt": (0, 2**64),
 }
-_HASHES: dict[type, Callable[..., int]] = {
+_HASHES: dict[type[Message], Callable[..., int]] = {
     OrderMessage: stark.get_order_msg_hash,
     TransferMessage: stark.get_transfer_msg_hash,
     WithdrawalMessage: lambda recipient, *others: stark.get_withdrawal_msg_hash(hex(recipient), *others),
 }
+
+_RANGES = {kind: tuple(_BITS.get(name, (0, FIELD)) for name in kind.__slots__) for kind in _HASHES}
 
 
 def order_message(
@@ -177,15 +179,15 @@ def position_leg_quantity(*, max_position_value: Decimal, price: Decimal, step: 
 
 def hash_of(message: Message, *, public_key: int, domain: StarknetDomain) -> int:
     """What is signed: the message under its domain, by that key. Raises Unsignable."""
-    fields = type(message).__slots__
-    for name in fields:
-        low, below = _BITS.get(name, (0, FIELD))
-        value = getattr(message, name)
+    kind = type(message)
+    values = [getattr(message, name) for name in kind.__slots__]
+    for name, value, (low, below) in zip(kind.__slots__, values, _RANGES[kind], strict=True):
         if not low <= value < below:
             raise Unsignable(f"{name} is {value}, the settlement holds {low} to {below - 1}")
     if not is_public_key(public_key):
         raise Unsignable("the public key is no point of the curve")
-    return _HASHES[type(message)](*astuple(message), public_key, *astuple(domain))
+    under = domain.name, domain.version, domain.chain_id, domain.revision
+    return _HASHES[kind](*values, public_key, *under)
 
 
 def sign(private_key: int, message_hash: int) -> Signature:

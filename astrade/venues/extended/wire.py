@@ -1,0 +1,178 @@
+"""Extended's account messages as it spells them (extended-api.md §3, §6, §7.4), the same on REST and on streams.
+
+Times are epoch milliseconds, prices quote per base, quantities base units. Decimals come from the text itself. Ids are
+taken quoted or not; unknown fields are ignored, unknown enum values are `UNKNOWN`; only what everything needs is
+mandatory.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+DIGITS_MAX = 40  # before or after the point; more is no amount
+
+
+class WireEnum(StrEnum):
+    """An enum of the venue's that may grow."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "WireEnum":
+        return cls["UNKNOWN"]
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A message; a decimal in it is finite and has a bounded length, or the message can't be read."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if type(value) is Decimal and not (value.is_finite() and abs(value.adjusted()) <= DIGITS_MAX):
+                raise ValueError(f"{name} is no amount")
+
+
+class ErrorBody(Wire, frozen=True, kw_only=True):
+    code: int | str | None = None
+    message: str = ""
+
+
+class Pagination(Wire, frozen=True, kw_only=True):
+    cursor: int | None = None
+    count: int = 0
+
+
+class Envelope(Wire, frozen=True, kw_only=True):
+    """What every answer comes in."""
+
+    status: str
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    error: ErrorBody | None = None
+    pagination: Pagination | None = None
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """Rows, newest first, and the cursor to go on from; the venue may name one though nothing follows."""
+
+    rows: list[T]
+    cursor: int | None
+
+
+class OrderType(WireEnum):
+    LIMIT = "LIMIT"
+    MARKET = "MARKET"
+    CONDITIONAL = "CONDITIONAL"
+    TPSL = "TPSL"
+    TWAP = "TWAP"
+    UNKNOWN = "UNKNOWN"
+
+
+class Side(WireEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+    UNKNOWN = "UNKNOWN"
+
+
+class PositionSide(WireEnum):
+    LONG = "LONG"
+    SHORT = "SHORT"
+    UNKNOWN = "UNKNOWN"
+
+
+class OrderStatus(WireEnum):
+    """NEW, PARTIALLY_FILLED and UNTRIGGERED are open; TRIGGERED passes by; the others are final but for UNKNOWN."""
+
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    UNTRIGGERED = "UNTRIGGERED"
+    TRIGGERED = "TRIGGERED"
+    FILLED = "FILLED"
+    CANCELLED = "CANCELLED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    UNKNOWN = "UNKNOWN"
+
+
+class TimeInForce(WireEnum):
+    GTT = "GTT"
+    IOC = "IOC"
+    TOB = "TOB"
+    FOK = "FOK"
+    UNKNOWN = "UNKNOWN"
+
+
+class TriggerPriceType(WireEnum):
+    LAST = "LAST"
+    MARK = "MARK"
+    INDEX = "INDEX"
+    UNKNOWN = "UNKNOWN"
+
+
+class TriggerDirection(WireEnum):
+    """UP fires at or above the price, DOWN at or below it."""
+
+    UP = "UP"
+    DOWN = "DOWN"
+    UNKNOWN = "UNKNOWN"
+
+
+class PriceType(WireEnum):
+    LIMIT = "LIMIT"
+    MARKET = "MARKET"
+    UNKNOWN = "UNKNOWN"
+
+
+class TpslType(WireEnum):
+    """What a take profit or stop loss closes: as much as its order, or the whole position."""
+
+    ORDER = "ORDER"
+    POSITION = "POSITION"
+    UNKNOWN = "UNKNOWN"
+
+
+class SelfTradeProtection(WireEnum):
+    """Between whom an order does not trade; the taker's decides."""
+
+    DISABLED = "DISABLED"
+    ACCOUNT = "ACCOUNT"
+    CLIENT = "CLIENT"
+    UNKNOWN = "UNKNOWN"
+
+
+class TradeType(WireEnum):
+    TRADE = "TRADE"
+    LIQUIDATION = "LIQUIDATION"
+    DELEVERAGE = "DELEVERAGE"
+    UNKNOWN = "UNKNOWN"
+
+
+class PositionStatus(WireEnum):
+    OPENED = "OPENED"
+    CLOSED = "CLOSED"
+    UNKNOWN = "UNKNOWN"
+
+
+class OperationType(WireEnum):
+    CLAIM = "CLAIM"
+    DEPOSIT = "DEPOSIT"
+    TRANSFER = "TRANSFER"
+    WITHDRAWAL = "WITHDRAWAL"
+    FAST_WITHDRAWAL = "FAST_WITHDRAWAL"
+    SLOW_WITHDRAWAL = "SLOW_WITHDRAWAL"
+    UNKNOWN = "UNKNOWN"
+
+
+class OperationStatus(WireEnum):
+    CREATED = "CREATED"
+    IN_PROGRESS = "IN_PROGRESS"
+    READY_FOR_CLAIM = "READY_FOR_CLAIM"
+    PROCESSED = "PROCESSED"
+    COMPLETED = "COMPLETED"
+    REJECTED = "REJECTED"
+    UNKNOWN = "UNKNOWN"
+
+
+def decode(raw: bytes | msgspec.Raw, kind: Any) -> Any:
+    """A value of `kind` from JSON; numbers are taken quoted too. Raises msgspec.MsgspecError and UnicodeDecodeError."""
+    return msgspec.json.decode(raw, type=kind, strict=False)
