@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from accounts import services
-from accounts.models import ApiKey, RefreshFamily, TotpDevice, User
+from accounts.models import ApiKey, Consent, RefreshFamily, StarkKey, TotpDevice, User, VenueCredential
 from accounts.services import two_factor
 from astrade.core.admin import ReadOnlyAdmin
 from astrade.core.errors import AstradeError
@@ -35,8 +35,8 @@ class UserAdmin(ReadOnlyAdmin):
     search_help_text = "E-mail address (its beginning) or id"
     fields = [
         "uuid", "email", "email_verified", "display_name", "time_zone", "cool_off_until", "tier", "state", "is_staff",
-        "is_superuser", "one_tap_account", "total_volume", "total_trades", "total_realized_pnl", "created_at",
-        "last_login",
+        "is_superuser", "provider", "cavos_user_id", "claimed_email", "one_tap_account", "total_volume", "total_trades",
+        "total_realized_pnl", "created_at", "last_login",
     ]  # fmt: skip
     actions = ["freeze", "unfreeze"]
 
@@ -70,8 +70,22 @@ class UserAdmin(ReadOnlyAdmin):
         self.message_user(request, f"{changed} {done}", messages.SUCCESS)
 
 
+class OfUsers:
+    """Lists whose search finds what belongs to a user."""
+
+    search_fields = ["user__email"]
+    search_help_text = "E-mail address (its beginning) or id of the user"
+    list_select_related = ["user"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By user."""
+        return (queryset.filter(named(search_term, prefix="user__")) if search_term else queryset), False
+
+
 @admin.register(RefreshFamily)
-class SessionAdmin(ReadOnlyAdmin):
+class SessionAdmin(OfUsers, ReadOnlyAdmin):
     """Where people are signed in."""
 
     list_display = [
@@ -85,15 +99,6 @@ class SessionAdmin(ReadOnlyAdmin):
         "revoke_reason",
     ]
     list_filter = ["revoke_reason"]
-    list_select_related = ["user"]
-    search_fields = ["user__email"]
-    search_help_text = "E-mail address (its beginning) or id of the user"
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[RefreshFamily], search_term: str
-    ) -> tuple[QuerySet[RefreshFamily], bool]:
-        """By user."""
-        return (queryset.filter(named(search_term, prefix="user__")) if search_term else queryset), False
 
 
 @admin.register(ApiKey)
@@ -125,21 +130,12 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
 
 @admin.register(TotpDevice)
-class AuthenticatorAdmin(ReadOnlyAdmin):
+class AuthenticatorAdmin(OfUsers, ReadOnlyAdmin):
     """Whose sign-in wants a second factor; the secrets are sealed and never shown."""
 
     list_display = ["created_at", "user", "confirmed_at"]
-    list_select_related = ["user"]
-    search_fields = ["user__email"]
-    search_help_text = "E-mail address (its beginning) or id of the user"
     fields = ["user", "created_at", "confirmed_at"]
     actions = ["remove"]
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[TotpDevice], search_term: str
-    ) -> tuple[QuerySet[TotpDevice], bool]:
-        """By user."""
-        return (queryset.filter(named(search_term, prefix="user__")) if search_term else queryset), False
 
     def has_remove_permission(self, request: HttpRequest) -> bool:
         """Who may stop people may help them, too."""
@@ -151,3 +147,32 @@ class AuthenticatorAdmin(ReadOnlyAdmin):
         actor_id = int(request.user.pk or 0)
         removed = sum(two_factor.remove_for(device.user_id, actor_id=actor_id) for device in queryset)
         self.message_user(request, f"{removed} removed", messages.SUCCESS)
+
+
+@admin.register(StarkKey)
+class StarkKeyAdmin(OfUsers, ReadOnlyAdmin):
+    """Keys of the settlement layer by their public half; the private one is sealed and never shown."""
+
+    list_display = ["created_at", "user", "network", "origin", "public_key"]
+    list_filter = ["network", "origin"]
+    fields = ["uuid", "user", "network", "origin", "public_key", "created_at"]
+
+
+@admin.register(VenueCredential)
+class VenueCredentialAdmin(OfUsers, ReadOnlyAdmin):
+    """Connected accounts at venues; the API keys are sealed and never shown."""
+
+    list_display = ["created_at", "user", "venue", "network", "signing", "vault", "venue_account_id", "state"]
+    list_filter = ["venue", "network", "signing", "state"]
+    fields = [
+        "uuid", "user", "venue", "network", "signing", "stark_key", "venue_account_id", "vault", "state", "checked_at",
+        "created_at",
+    ]  # fmt: skip
+
+
+@admin.register(Consent)
+class ConsentAdmin(OfUsers, ReadOnlyAdmin):
+    """Who accepted which version of what."""
+
+    list_display = ["at", "user", "document", "version", "ip"]
+    list_filter = ["document", "version"]

@@ -7,8 +7,9 @@ from functools import lru_cache
 
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
-from accounts.models import ApiKey, RefreshFamily, TotpDevice, User
+from accounts.models import ApiKey, CredentialState, RefreshFamily, TotpDevice, User, Venue, VenueCredential
 from astrade.core.errors import NotFound, TokenExpired
+from astrade.venues.extended.profiles import Network
 
 KNOWN_USERS = 65_536  # entries of a process's cache, some 10 MiB
 
@@ -75,3 +76,17 @@ def api_key_of(user_id: int, *, key: uuid.UUID) -> ApiKey:
     if found is None:
         raise NotFound("No such API key")
     return found
+
+
+def venue_credentials_of(user_id: int) -> QuerySet[VenueCredential]:
+    """A user's connected accounts at venues, those that the venue refuses too."""
+    found = VenueCredential.objects.filter(user_id=user_id).exclude(state=CredentialState.REMOVED)
+    return found.select_related("stark_key")
+
+
+def venue_credential_of(user_id: int, *, venue: Venue, network: Network) -> VenueCredential:
+    """A user's connected account there; raises NotFound."""
+    row = venue_credentials_of(user_id).filter(venue=venue, network=network).first()
+    if row is None:
+        raise NotFound("No account is connected there")
+    return row

@@ -4,14 +4,18 @@ from ipaddress import ip_network
 from typing import Any
 from zoneinfo import available_timezones
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from accounts.models import Tier, UserState
+from accounts.models import Tier, User, UserState
 from accounts.passwords import LENGTH_MAX
+from accounts.services.terms import terms_of
 from astrade.core.api.fields import Amount, Choice, Millis, Text
+from astrade.core.api.views import bodies
 
 EMAIL_LENGTH_MAX = 254
 NETWORKS_MAX = 50
+DOCUMENTS_MAX = 20
 SCOPES = ("read", "trade", "withdraw", "service")
 TIME_ZONES = frozenset(available_timezones()) - {"localtime", "Factory"}
 
@@ -109,12 +113,39 @@ class UserSerializer(serializers.Serializer[Any]):
     totals = TotalsSerializer(source="*")
 
 
+class AcceptedTermsSerializer(serializers.Serializer[Any]):
+    """A version of a document that the user accepts."""
+
+    document = Text(max_length=32)
+    version = Text(max_length=32)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Both, although the profile around it may be a part."""
+        if missing := [name for name in ("document", "version") if name not in attrs]:
+            raise serializers.ValidationError(dict.fromkeys(missing, "This field is required."))
+        return attrs
+
+
+class TermsSerializer(serializers.Serializer[Any]):
+    """A document in force; `accepted_at` is null until this version of it is accepted."""
+
+    document = serializers.CharField()
+    version = serializers.CharField()
+    accepted_at = Millis(allow_null=True)
+
+
 class ProfileSerializer(UserSerializer):
-    """A user with their settings."""
+    """A user with their settings. `accepted_terms` lists what has to be accepted before live trading."""
 
     one_tap_account = serializers.UUIDField(allow_null=True)
     cool_off_until = Millis(allow_null=True)
     two_factor_enabled = serializers.BooleanField()
+    accepted_terms = serializers.SerializerMethodField()
+
+    @extend_schema_field(TermsSerializer(many=True))
+    def get_accepted_terms(self, user: User) -> list[Any]:
+        """The documents in force, as the user stands to them."""
+        return bodies(TermsSerializer, terms_of(user.pk))
 
 
 class UpdateProfileSerializer(serializers.Serializer[Any]):
@@ -125,6 +156,7 @@ class UpdateProfileSerializer(serializers.Serializer[Any]):
     time_zone = TimeZone(max_length=64)
     one_tap_account = serializers.UUIDField(allow_null=True)
     cool_off_until = Millis(allow_null=True)
+    accepted_terms = serializers.ListField(child=AcceptedTermsSerializer(), max_length=DOCUMENTS_MAX)
 
 
 class TokenPairSerializer(serializers.Serializer[Any]):

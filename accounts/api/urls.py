@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import key_views, schema, two_factor_views, views
+from accounts.api import key_views, schema, two_factor_views, venue_views, views
 
 __all__ = ["schema", "urlpatterns"]
 
@@ -20,10 +20,13 @@ urlpatterns = [
     path("auth/2fa/disable", two_factor_views.TwoFactorDisableView.as_view()),
     path("auth/2fa/verify", two_factor_views.TwoFactorVerifyView.as_view()),
     path("auth/ws-ticket", views.WsTicketView.as_view()),
+    path("users", venue_views.UsersView.as_view()),
     path("users/me", views.MeView.as_view()),
     path("users/me/credentials", views.MyCredentialsView.as_view()),
     path("sessions", key_views.SessionsView.as_view()),
     path("sessions/<uuid:session_id>", key_views.SessionView.as_view()),
     path("api-keys", key_views.ApiKeysView.as_view()),
     path("api-keys/<uuid:key_id>", key_views.ApiKeyView.as_view()),
+    path("venue-credentials", venue_views.VenueCredentialsView.as_view()),
+    path("venue-credentials/extended", venue_views.ExtendedCredentialView.as_view()),
 ]

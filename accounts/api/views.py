@@ -159,9 +159,11 @@ class MeView(ApiView):
 
     @extend_schema(operation_id="update_me", request=shapes.UpdateProfileSerializer, responses=shapes.ProfileSerializer)
     def patch(self, request: Request) -> Answer:
-        """Change display name, time zone (once in 24 hours), the account of one-tap trades, or begin a cool-off."""
+        """Change display name, time zone (once in 24 hours), the account of one-tap trades, begin a cool-off, or accept
+        terms."""
         changes = shape(shapes.UpdateProfileSerializer, request.data, partial=True)
-        user = services.update_profile(caller_of(request).user_id, now=system_clock(), **changes)
+        ip = client_ip_of(request)
+        user = services.update_profile(caller_of(request).user_id, now=system_clock(), ip=ip, **changes)
         return ok(body(shapes.ProfileSerializer, user))
 
     @extend_schema(operation_id="close_me", responses=shapes.ClosedSerializer)

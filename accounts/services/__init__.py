@@ -13,6 +13,8 @@ from accounts.services.sessions import (
     sign_out,
     sign_out_everywhere,
 )
+from accounts.services.stark_keys import Signer, signer_of
+from accounts.services.terms import has_accepted_terms
 from accounts.services.tickets import issue_ws_ticket, redeem_ws_ticket
 from accounts.services.users import (
     TotalsDelta,
@@ -26,12 +28,15 @@ from accounts.services.users import (
     unfreeze_user,
     update_profile,
 )
+from accounts.services.venue_connections import VenueAccess, mark_refused, venue_access
 
 __all__ = [
     "Client",
     "NewApiKey",
+    "Signer",
     "TokenPair",
     "TotalsDelta",
+    "VenueAccess",
     "add_credentials",
     "add_totals",
     "answer_challenge",
@@ -42,7 +47,9 @@ __all__ = [
     "create_api_key",
     "create_staff",
     "freeze_user",
+    "has_accepted_terms",
     "issue_ws_ticket",
+    "mark_refused",
     "redeem_ws_ticket",
     "refresh",
     "report_impersonation",
@@ -53,6 +60,8 @@ __all__ = [
     "sign_out",
     "sign_out_everywhere",
     "sign_up",
+    "signer_of",
     "unfreeze_user",
     "update_profile",
+    "venue_access",
 ]

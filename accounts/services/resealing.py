@@ -5,12 +5,16 @@ from typing import Any
 
 from django.db import models, transaction
 
-from accounts.models import TotpDevice
+from accounts.models import StarkKey, TotpDevice, VenueCredential
 from accounts.sealing import is_current, seal, unseal
-from accounts.services.two_factor import PURPOSE
+from accounts.services import stark_keys, two_factor, venue_connections
 
 BATCH = 200
-SEALED: tuple[tuple[type[models.Model], str, str], ...] = ((TotpDevice, "secret", PURPOSE),)  # model, column, purpose
+SEALED: tuple[tuple[type[models.Model], str, str], ...] = (  # model, column, purpose
+    (TotpDevice, "secret", two_factor.PURPOSE),
+    (StarkKey, "private_key", stark_keys.PURPOSE),
+    (VenueCredential, "api_key", venue_connections.PURPOSE),
+)
 
 
 def reseal() -> Iterator[tuple[str, int, int]]:
@@ -32,7 +36,8 @@ def reseal() -> Iterator[tuple[str, int, int]]:
 
 
 def _is_old(row: Any, column: str) -> bool:
-    return not is_current(getattr(row, column))
+    sealed = getattr(row, column)
+    return sealed is not None and not is_current(sealed)
 
 
 def _reseal(model: type[models.Model], pk: int, column: str, purpose: str) -> int:

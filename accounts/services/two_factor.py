@@ -103,6 +103,12 @@ def require_fresh(user_id: int, *, code: str | None, now: datetime) -> None:
         pass
 
 
+def require_where_enrolled(user_id: int, *, code: str | None, now: datetime) -> None:
+    """As `require_fresh`, but nothing is asked of somebody without a second factor."""
+    if selectors.second_factor_of(user_id) is not None:
+        require_fresh(user_id, code=code, now=now)
+
+
 def spend(user: User, code: str, *, now: datetime) -> None:
     """Spend a code of a user whose row the caller has locked, within `counted`; raises TwoFactorInvalid."""
     device = TotpDevice.objects.filter(user=user).exclude(confirmed_at=None).first()

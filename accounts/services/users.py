@@ -14,7 +14,7 @@ from accounts import revocations, signals
 from accounts.models import ApiKey, RecoveryCode, RefreshFamily, TotpDevice, User, UserState
 from accounts.passwords import check_rules, is_password_of, normal_email
 from accounts.ports import account_resolver
-from accounts.services import safety, sessions
+from accounts.services import safety, sessions, terms, venue_connections
 from accounts.services.locks import locked_user
 from accounts.services.sessions import Client, TokenPair
 from astrade.core import audit
@@ -57,7 +57,7 @@ def sign_up(
     try:
         with transaction.atomic():
             user = User.objects.create(
-                email=address, password=hashed, display_name=display_name or _new_name(), time_zone=time_zone
+                email=address, password=hashed, display_name=display_name or new_name(), time_zone=time_zone
             )
             signals.user_registered.send(sender=User, user_id=user.pk)
             return sessions.open_session(user, client=client, now=now)
@@ -67,7 +67,7 @@ def sign_up(
         raise EmailTaken from exc
 
 
-def _new_name() -> str:
+def new_name() -> str:
     """What boards call somebody who gave no name: never a part of their address."""
     return f"Trader {public_id().hex[:6]}"
 
@@ -84,13 +84,15 @@ def create_staff(*, email: str, password: str, is_superuser: bool = True) -> Use
 
 
 @transaction.atomic
-def update_profile(user_id: int, *, now: datetime, **changes: Any) -> User:
-    """Change what is named of `display_name`, `time_zone`, `one_tap_account` (None: practice) and `cool_off_until`.
+def update_profile(user_id: int, *, now: datetime, ip: str | None = None, **changes: Any) -> User:
+    """Change what is named of `display_name`, `time_zone`, `one_tap_account` (None: practice) and `cool_off_until`, and
+    note the `accepted_terms`, accepted from `ip`.
 
     Raises NotFound where the one-tap account isn't the user's own, ValidationFailed for a second change of zone within
-    24 hours, CoolOffInForce where a cool-off would end earlier.
+    24 hours or for terms that aren't the present ones, CoolOffInForce where a cool-off would end earlier.
     """
     user = locked_user(user_id)
+    terms.accept(user, changes.pop("accepted_terms", ()), ip=ip, now=now)
     one_tap: uuid.UUID | None = changes.get("one_tap_account")
     if one_tap is not None:
         account_resolver(user_id=user_id, account_uuid=one_tap)
@@ -196,12 +198,15 @@ def _set_state(user: User, state: UserState, *, actor_id: int | None, reason: st
 def close_user(user_id: int, *, now: datetime) -> None:
     """Close a user for good and forget who they were; what they traded stays, under no name.
 
-    Receivers of `user_closing` refuse by raising, with 4005 while anything is open. Ends all sessions and keys.
+    Receivers of `user_closing` and `venue_disconnecting` refuse by raising, with 4005 while anything is open. Ends all
+    sessions and keys, and lets go of accounts at venues.
     """
     user = locked_user(user_id)
     signals.user_closing.send(sender=User, user_id=user_id)
+    venue_connections.disconnect_all(user)
     user.state, user.email, user.email_verified = UserState.CLOSED, None, False
     user.display_name, user.time_zone, user.one_tap_account = "", "UTC", None
+    user.provider = user.cavos_user_id = user.claimed_email = ""
     user.is_staff = user.is_superuser = False
     user.set_unusable_password()
     user.save()

@@ -3,14 +3,20 @@
 from datetime import timedelta
 from typing import Any
 
-from factory.declarations import LazyAttribute, LazyFunction, Sequence, SubFactory
+from factory.declarations import LazyAttribute, LazyFunction, SelfAttribute, Sequence, SubFactory
 from factory.django import DjangoModelFactory
 from factory.helpers import post_generation
 
-from accounts.models import ApiKey, RefreshFamily, User
+from accounts.models import ApiKey, KeyOrigin, RefreshFamily, Signing, StarkKey, User, Venue, VenueCredential
+from accounts.sealing import seal
 from accounts.services.sessions import Client, TokenPair, open_session
+from accounts.services.venue_connections import PURPOSE
+from accounts.stark import as_hex
 from accounts.tokens import digest_of, new_api_key
 from astrade.core.clock import system_clock
+from astrade.core.fields import public_id
+from astrade.venues.extended.profiles import Network
+from astrade.venues.extended.signing import public_key_of
 
 PASSWORD = "Correct-Horse-7"
 
@@ -51,6 +57,38 @@ class ApiKeyFactory(DjangoModelFactory[ApiKey]):
     digest = LazyAttribute(lambda key: digest_of(key.secret))
     scopes = LazyFunction(lambda: ["read"])
     created_at = LazyFunction(system_clock)
+
+
+class StarkKeyFactory(DjangoModelFactory[StarkKey]):
+    """A key of which only the public half is kept."""
+
+    class Meta:
+        model = StarkKey
+
+    user = SubFactory(UserFactory)
+    network = Network.TESTNET
+    public_key = Sequence(lambda number: as_hex(public_key_of(1_000 + number)))
+    origin = KeyOrigin.EXTERNAL
+    created_at = LazyFunction(system_clock)
+
+
+class VenueCredentialFactory(DjangoModelFactory[VenueCredential]):
+    """An account that is signed for by the user."""
+
+    class Meta:
+        model = VenueCredential
+
+    uuid = LazyFunction(public_id)
+    user = SubFactory(UserFactory)
+    venue = Venue.EXTENDED
+    network = Network.TESTNET
+    signing = Signing.USER_SIGNED
+    stark_key = SubFactory(StarkKeyFactory, user=SelfAttribute("..user"))
+    api_key = LazyAttribute(lambda row: seal(b"a key of the venue", purpose=PURPOSE, row=row.uuid))
+    venue_account_id = Sequence(lambda number: 100_001 + number)
+    vault = Sequence(lambda number: 10_001 + number)
+    created_at = LazyFunction(system_clock)
+    checked_at = LazyAttribute(lambda row: row.created_at)
 
 
 def signed_in(user: User | None = None) -> TokenPair:

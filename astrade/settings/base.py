@@ -227,6 +227,7 @@ if ALGORITHM != "HS256":
     raise ImproperlyConfigured(f"ALGORITHM is {ALGORITHM}: access tokens are signed with HS256")
 ACCESS_TOKEN_EXPIRE_MINUTES = env.int("ACCESS_TOKEN_EXPIRE_MINUTES", default=30)
 REFRESH_TOKEN_EXPIRE_DAYS = env.int("REFRESH_TOKEN_EXPIRE_DAYS", default=7)
+TERMS_VERSIONS: dict[str, str] = env.dict("TERMS_VERSIONS", default={"terms": "1"})  # accepted before live trading
 
 # Venues and prices
 EXTENDED_API_URL = env.str("EXTENDED_API_URL", default=env.str("EXTENDED_EXCHANGE_BASE_URL", default=""))
@@ -263,6 +264,7 @@ LIQUIDATION_FEE_SHARE = env.str("LIQUIDATION_FEE_SHARE", default="0.25")  # of t
 LIQUIDATION_BUFFER = env.str("LIQUIDATION_BUFFER", default="0.25")  # of maintenance, that equity is to be above it
 MAX_OPEN_ORDERS = env.int("MAX_OPEN_ORDERS", default=200)  # of one account, as Extended's `maxNumOrders`
 PRACTICE_INITIAL_BALANCE = env.str("PRACTICE_INITIAL_BALANCE", default="10000")
+EXTENDED_NETWORKS: list[str] = env.list("EXTENDED_NETWORKS", default=[STARKNET_NETWORK])  # where accounts are connected
 
 # Tasks: ids only, acknowledged when done, given to another worker when one dies
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)

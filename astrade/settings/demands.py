@@ -48,7 +48,7 @@ def _encryption(environment: Environment) -> Iterator[str]:
     if single := environment.get("ENCRYPTION_KEY", ""):
         keys["ENCRYPTION_KEY"] = single
     if not keys and not environment.get("ENCRYPTION_KEYS_FILE"):
-        yield "ENCRYPTION_KEY is missing (or ENCRYPTION_KEYS, or ENCRYPTION_KEYS_FILE): it seals second factors"
+        yield "ENCRYPTION_KEY is missing (or ENCRYPTION_KEYS, or ENCRYPTION_KEYS_FILE): it seals Stark keys"
     for name, value in keys.items():
         if is_weak(value, length=ENCRYPTION_KEY_LENGTH_MIN):
             yield f"{name} is weak: {ENCRYPTION_KEY_LENGTH_MIN} random characters or more, nothing from an example"
@@ -85,6 +85,12 @@ def _hosts(environment: Environment) -> Iterator[str]:
 def _origins(environment: Environment) -> Iterator[str]:
     if "*" in environment.get("CORS_ALLOWED_ORIGINS", ""):
         yield "CORS_ALLOWED_ORIGINS has '*': it must name origins"
+
+
+def _networks(environment: Environment) -> Iterator[str]:
+    for network in filter(None, environment.get("EXTENDED_NETWORKS", "").split(",")):
+        if network not in NETWORKS:
+            yield f"EXTENDED_NETWORKS has {network}: each is one of {', '.join(NETWORKS)}"
 
 
 def _tokens(environment: Environment) -> Iterator[str]:
@@ -135,6 +141,7 @@ CHECKS: tuple[Callable[[Environment], Iterator[str]], ...] = (
     _servers,
     _hosts,
     _origins,
+    _networks,
     _tokens,
     _venues,
 )

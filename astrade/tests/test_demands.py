@@ -85,6 +85,7 @@ def test_a_weak_secret_is_refused_without_being_shown(secret: str) -> None:
             "EXTENDED_API_URL is an address of the other network",
         ),
         ({"STARKNET_NETWORK": "goerli"}, "STARKNET_NETWORK is goerli"),
+        ({"EXTENDED_NETWORKS": "mainnet,goerli"}, "EXTENDED_NETWORKS has goerli"),
     ],
 )
 def test_each_fault_is_named(changes: dict[str, str], fault: str) -> None:

@@ -121,6 +121,7 @@ class Account:
     wallet: int  # Starknet address that withdrawals go to
     balance: Decimal
     updated_ms: int
+    status: str = "ACTIVE"
     leverage: dict[str, Decimal] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)  # open ones by market
     past_positions: list[Position] = field(default_factory=list)

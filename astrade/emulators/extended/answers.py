@@ -35,7 +35,7 @@ def account_body(account: Account) -> Json:
         "accountId": account.id,
         "description": account.description,
         "accountIndex": account.index,
-        "status": "ACTIVE",
+        "status": account.status,
         "l2Key": hex(account.public_key),
         "l2Vault": str(account.vault),
         "bridgeStarknetAddress": hex(account.wallet + 1),

@@ -9,7 +9,8 @@ from trading.tests.api.client import Trader
 PAGED = (
     "/accounts", "{account}/orders", "{account}/ledger", "{account}/positions", "{account}/positions?is_open=false",
     "/account/positions", "/account/positions/history", "/orders", "/orders/history", "/trades", "/transfers",
-    "/deposits", "/proofs/roots", "/sessions", "/api-keys", "/xp/history", "/leaderboard",
+    "/deposits", "/proofs/roots", "/sessions", "/api-keys", "/venue-credentials", "/xp/history",
+    "/leaderboard",
 )  # fmt: skip
 LIMITED = (*PAGED, "/events", "/markets/BTC-USD/trades", "/markets/BTC-USD/candles", "/markets/BTC-USD/funding")
 WHOLE = ("/positions", "/missions", "/planets", "/markets", "/account/fees", "/account/leverage")

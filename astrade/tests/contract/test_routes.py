@@ -33,6 +33,7 @@ POST   /auth/2fa/confirm                     person
 POST   /auth/2fa/disable                     person
 POST   /auth/2fa/verify                      public
 POST   /auth/ws-ticket                       read
+POST   /users                                public
 GET    /users/me                             read
 PATCH  /users/me                             person
 DELETE /users/me                             person
@@ -43,6 +44,10 @@ GET    /api-keys/{key}                       person
 DELETE /api-keys/{key}                       person
 GET    /sessions                             person
 DELETE /sessions/{session}                   person
+GET    /venue-credentials                    person
+GET    /venue-credentials/extended           person
+PUT    /venue-credentials/extended           person
+DELETE /venue-credentials/extended           person
 GET    /markets                              public
 GET    /markets/{symbol}                     public
 GET    /markets/{symbol}/stats               public

@@ -1,0 +1,196 @@
+"""Accounts at venues: connected once the venue has confirmed them, used by their sealed keys, let go of again."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from accounts import selectors, signals
+from accounts.models import CredentialState, Signing, StarkKey, User, Venue, VenueCredential
+from accounts.sealing import seal, unseal
+from accounts.services import two_factor
+from accounts.services.locks import locked_user
+from accounts.services.stark_keys import BroughtKey, check_key, forget_private_key, hold_key
+from accounts.stark import from_hex
+from astrade.core import audit
+from astrade.core.errors import NotFound, ValidationFailed
+from astrade.venues.errors import InvalidVenueCredentials
+from astrade.venues.extended import account_calls
+from astrade.venues.extended.account_wire import Account
+from astrade.venues.extended.calls import Access
+from astrade.venues.extended.client import client_of
+from astrade.venues.extended.profiles import Network, profile_of
+
+PURPOSE = "venue_api_key"
+ACTIVE_AT_VENUE = "ACTIVE"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a user says their account at Extended is."""
+
+    network: Network
+    signing: Signing
+    vault: int
+    key: BroughtKey
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VenueAccess:
+    """What a connected account is used with. `access` holds the opened API key and the owner, the user's row id."""
+
+    credential_id: int
+    venue: Venue
+    network: Network
+    signing: Signing
+    account_id: int
+    vault: int
+    stark_key_id: int
+    public_key: int
+    access: Access
+
+
+def connect_extended(user_id: int, *, offer: Offer, code: str | None, now: datetime) -> VenueCredential:
+    """Keep an account at Extended, once key pair and account are proven; takes the place of the one before.
+
+    Checks the keys here, spends the second factor's code where there is one, asks the venue outside of any transaction,
+    and only then writes. `venue_connected` is sent; before it `venue_disconnecting`, where the account before is
+    another one. Raises ValidationFailed, InvalidSignature, InvalidVenueCredentials with the field at fault,
+    TwoFactorRequired, TwoFactorInvalid, or VenueError where the venue refuses or is away; then nothing was changed.
+    """
+    if offer.network not in settings.EXTENDED_NETWORKS:
+        raise ValidationFailed(details={"fields": {"network": ["Not offered by this server."]}})
+    public_key = check_key(offer.key)
+    two_factor.require_where_enrolled(user_id, code=code, now=now)
+    client = client_of(profile_of(offer.network))
+    account = client.send(account_calls.account_info(), Access(offer.api_key, owner=user_id))
+    account_id = _check_account(offer, public_key=public_key, account=account)
+    try:
+        with transaction.atomic():
+            return _connect(locked_user(user_id), offer, account_id=account_id, now=now)
+    except IntegrityError as exc:  # another user has the vault, or was a moment earlier with the key
+        match _constraint_of(exc):
+            case "venue_credential_vault_once":
+                raise _refused("vault", "This account is connected by another user.") from exc
+            case "accounts_starkkey_public_key_key":
+                raise offer.key.refused("This key is connected by another user.") from exc
+        raise
+
+
+def disconnect(user_id: int, *, venue: Venue, network: Network, code: str | None, now: datetime) -> None:
+    """Let go of an account and wipe its secrets; spends the second factor's code where there is one.
+
+    A receiver of `venue_disconnecting` may refuse. Raises NotFound where none is connected.
+    """
+    selectors.venue_credential_of(user_id, venue=venue, network=network)
+    two_factor.require_where_enrolled(user_id, code=code, now=now)
+    with transaction.atomic():
+        locked_user(user_id)
+        _let_go(selectors.venue_credential_of(user_id, venue=venue, network=network), actor_id=user_id)
+
+
+def disconnect_all(user: User) -> None:
+    """As `disconnect`, whatever is connected, in the caller's transaction, which has locked the user."""
+    for row in selectors.venue_credentials_of(user.pk):
+        _let_go(row, actor_id=user.pk)
+
+
+def venue_access(credential_id: int) -> VenueAccess:
+    """What a connected account is used with, its API key opened; to sign with its key see `stark_keys.signer_of`.
+
+    Raises NotFound where it was removed, InvalidVenueCredentials where the venue refuses it, SealBroken.
+    """
+    row = VenueCredential.objects.select_related("stark_key").filter(pk=credential_id, api_key__isnull=False).first()
+    if row is None or row.api_key is None:
+        raise NotFound("No such venue account is connected")
+    if row.state != CredentialState.ACTIVE:
+        raise InvalidVenueCredentials
+    return VenueAccess(
+        credential_id=row.pk,
+        venue=Venue(row.venue),
+        network=Network(row.network),
+        signing=Signing(row.signing),
+        account_id=row.venue_account_id,
+        vault=row.vault,
+        stark_key_id=row.stark_key_id,
+        public_key=int(row.stark_key.public_key, 16),
+        access=Access(unseal(row.api_key, purpose=PURPOSE, row=row.uuid).decode(), owner=row.user_id),
+    )
+
+
+def mark_refused(credential_id: int) -> None:
+    """Note that the venue no longer knows the API key: nothing is sent with it until the user connects again."""
+    active: QuerySet[VenueCredential] = VenueCredential.objects.filter(state=CredentialState.ACTIVE)
+    active.filter(pk=credential_id).update(state=CredentialState.REFUSED)
+
+
+def _check_account(offer: Offer, *, public_key: int, account: Account) -> int:
+    if from_hex(account.l2_key) != public_key:
+        raise offer.key.refused("Not the key of the account that the API key belongs to.")
+    if account.l2_vault != offer.vault:
+        raise _refused("vault", "Not the vault of the account that the API key belongs to.")
+    if account.status != ACTIVE_AT_VENUE or account.number is None:
+        raise _refused("api_key", "The account is not active at the venue.")
+    return account.number
+
+
+def _connect(user: User, offer: Offer, *, account_id: int, now: datetime) -> VenueCredential:
+    before = selectors.venue_credentials_of(user.pk).filter(venue=Venue.EXTENDED, network=offer.network).first()
+    if before is not None:
+        _give_way(before, vault=offer.vault)
+    key = hold_key(user, offer.key, network=offer.network, now=now)
+    row = _new_row(user, offer, key=key, account_id=account_id, now=now)
+    after = {"venue": row.venue, "network": row.network, "signing": row.signing, "vault": row.vault}
+    audit.record("venue.connected", actor_id=user.pk, subject=row, after={**after, "public_key": key.public_key})
+    replaces = before.pk if before else None
+    signals.venue_connected.send(sender=VenueCredential, user_id=user.pk, credential_id=row.pk, replaces=replaces)
+    return row
+
+
+def _new_row(user: User, offer: Offer, *, key: StarkKey, account_id: int, now: datetime) -> VenueCredential:
+    row = VenueCredential(
+        user=user,
+        venue=Venue.EXTENDED,
+        network=offer.network,
+        signing=offer.signing,
+        stark_key=key,
+        venue_account_id=account_id,
+        vault=offer.vault,
+        checked_at=now,
+        created_at=now,
+    )
+    row.api_key = seal(offer.api_key.encode(), purpose=PURPOSE, row=row.uuid)
+    row.save()
+    return row
+
+
+def _give_way(before: VenueCredential, *, vault: int) -> None:
+    """The same account by new keys goes on; another one has to be let go of first."""
+    if before.vault == vault:
+        _wipe(before)
+    else:
+        _let_go(before, actor_id=before.user_id)
+
+
+def _let_go(row: VenueCredential, *, actor_id: int) -> None:
+    signals.venue_disconnecting.send(sender=VenueCredential, user_id=row.user_id, credential_id=row.pk)
+    _wipe(row)
+    after = {"venue": row.venue, "network": row.network, "vault": row.vault}
+    audit.record("venue.disconnected", actor_id=actor_id, subject=row, after=after)
+
+
+def _wipe(row: VenueCredential) -> None:
+    row.state, row.api_key = CredentialState.REMOVED, None
+    row.save(update_fields=["state", "api_key"])
+    forget_private_key(row.stark_key)
+
+
+def _refused(name: str, message: str) -> InvalidVenueCredentials:
+    return InvalidVenueCredentials(details={"fields": {name: [message]}})
+
+
+def _constraint_of(exc: IntegrityError) -> str:
+    return str(getattr(getattr(exc.__cause__, "diag", None), "constraint_name", ""))
