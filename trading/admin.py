@@ -17,6 +17,7 @@ from trading.halts_admin import ReasonForm, reason_in
 from trading.models import (
     AdjustmentProposal,
     BalanceRoot,
+    Case,
     CashBalance,
     ClosedPosition,
     DeadManSwitch,
@@ -39,9 +40,12 @@ from trading.models import (
     TradingAccount,
     Transfer,
     TwapPlan,
+    VenueMessage,
+    VenueOrder,
 )
 from trading.selectors import fills_of_order
 from trading.services.halts import HaltTarget, set_halt
+from trading.venues_admin import CaseAdmin, VenueMessageAdmin, VenueOrderAdmin
 
 
 class CashBalanceInline(ReadOnlyInline):
@@ -362,6 +366,9 @@ class BalanceRootAdmin(ReadOnlyAdmin):
 
 
 admin.site.register(AdjustmentProposal, AdjustmentProposalAdmin)
+admin.site.register(Case, CaseAdmin)
+admin.site.register(VenueMessage, VenueMessageAdmin)
+admin.site.register(VenueOrder, VenueOrderAdmin)
 
 
 @admin.register(RiskDay)

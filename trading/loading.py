@@ -45,16 +45,23 @@ class AccountRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRef:
-    """An order of that account: by row id, UUID, number or client order id; exactly one is given."""
+    """An order of that account: by row id, UUID, number, client order id or its venue's id; exactly one is given."""
 
     order_id: int | None = None
     uuid: UUID | None = None
     number: int | None = None
     client_order_id: str | None = None
+    venue_order_id: int | None = None
 
     def column_and_value(self) -> tuple[str, Any]:
         """The column that identifies it, and its value."""
-        named = {"id": self.order_id, "uuid": self.uuid, "number": self.number, "client_order_id": self.client_order_id}
+        named = {
+            "id": self.order_id,
+            "uuid": self.uuid,
+            "number": self.number,
+            "client_order_id": self.client_order_id,
+            "venue_order_id": self.venue_order_id,
+        }
         return next((column, value) for column, value in named.items() if value is not None)
 
 

@@ -5,12 +5,13 @@ from typing import Any
 from django.db import transaction
 from django.dispatch import receiver
 
-from accounts.signals import user_closing, user_frozen, user_registered
+from accounts.signals import user_closing, user_frozen, user_registered, venue_connected, venue_disconnecting
 from astrade.core.errors import OpenPositions
 from trading.domain.lifecycle import LIVE
 from trading.models import Order, Position, TradingAccount
 from trading.services.accounts import open_practice_account
-from trading.tasks import cancel_orders_of_frozen_users
+from trading.services.openings import close_live_account, make_live_account
+from trading.tasks import cancel_orders_of_frozen_users, sync_live_account
 
 
 @receiver(user_registered)
@@ -35,3 +36,16 @@ def refuse_closing_with_open_positions(*, user_id: int, **_: Any) -> None:
     if orders.exists() or positions.exists():
         raise OpenPositions
     TradingAccount.objects.filter(pk__in=pks).update(state=TradingAccount.State.CLOSED)
+
+
+@receiver(venue_connected)
+def make_account_at_venue(*, user_id: int, credential_id: int, replaces: int | None, **_: Any) -> None:
+    """The account comes with the connection; what the venue holds is taken over after the commit, elsewhere."""
+    account_id = make_live_account(user_id=user_id, credential_id=credential_id, replaces=replaces)
+    transaction.on_commit(lambda: sync_live_account.delay(account_id), robust=True)
+
+
+@receiver(venue_disconnecting)
+def close_account_at_venue(*, user_id: int, credential_id: int, **_: Any) -> None:
+    """With its connection an account ends here. Not while it has orders: the key is what cancels them."""
+    close_live_account(user_id=user_id, credential_id=credential_id)

@@ -86,10 +86,14 @@ def shard_of(symbol: str, *, shards: int) -> int:
 
 
 def waiting_orders(*, shard: int = 0, shards: int = 1) -> list[OrderRow]:
-    """Every order of the shard's markets that waits for prices, over all accounts."""
+    """Every order of the shard's markets that waits for prices here, over all practice accounts."""
     markets = [market.id for market in all_markets() if shard_of(market.symbol, shards=shards) == shard]
-    waiting = Order.objects.filter(market_id__in=markets, status__in=sorted(LIVE))
+    waiting = _practice().filter(market_id__in=markets, status__in=sorted(LIVE))
     return _rows(waiting.order_by("id"))
+
+
+def _practice() -> QuerySet[Order]:
+    return Order.objects.filter(account__venue=TradingAccount.Venue.PRACTICE)
 
 
 def changed_orders(cursor: Cursor) -> tuple[list[OrderRow], Cursor, bool]:
@@ -98,7 +102,7 @@ def changed_orders(cursor: Cursor) -> tuple[list[OrderRow], Cursor, bool]:
     if not events:
         return [], cursor, False
     uuids = {event.subject for event in events if event.kind == ORDER_UPDATE and event.subject}
-    orders = _rows(Order.objects.filter(uuid__in=uuids)) if uuids else []
+    orders = _rows(_practice().filter(uuid__in=uuids)) if uuids else []
     return orders, events[-1].cursor, len(events) == PAGE
 
 

@@ -7,15 +7,16 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db.models import CharField, OuterRef, Q, QuerySet, Subquery, Sum, Value
-from django.db.models.functions import Cast, Coalesce, Concat
+from django.db.models import CharField, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models.functions import Cast, Coalesce, Concat, Now
 
-from accounts.models import UserState
+from accounts.models import CredentialState, UserState
 from astrade.core.errors import NotFound
 from astrade.core.money import ZERO
 from astrade.core.permissions import Caller
 from trading.domain.bodies import event_frame
 from trading.domain.lifecycle import LIVE, LedgerAccount, OrderSource, OrderType
+from trading.domain.live import UNANSWERED
 from trading.loading import AccountRef, OrderRef
 from trading.models import Deposit, Event, Fill, JournalEntry, Order, Position, Posting, TradingAccount, Transfer
 
@@ -207,3 +208,28 @@ def faucet_granted(user_id: int, *, since: datetime) -> Decimal:
     found = Deposit.objects.filter(account__user_id=user_id, source=Deposit.Source.FAUCET, at__gte=since)
     total: Decimal | None = found.aggregate(total=Sum("amount"))["total"]
     return ZERO if total is None else total
+
+
+def signing_of(account_id: int) -> tuple[str | None, str]:
+    """The public key that the account's orders are signed for (None where it isn't connected), and who signs them."""
+    connected = TradingAccount.objects.filter(pk=account_id, credential__state=CredentialState.ACTIVE)
+    found = connected.values_list("credential__stark_key__public_key", "credential__signing").first()
+    return found or (None, "")
+
+
+def connected_accounts() -> QuerySet[TradingAccount]:
+    """Accounts that are connected to a venue."""
+    connected = TradingAccount.objects.filter(credential__state=CredentialState.ACTIVE)
+    return connected.exclude(state=TradingAccount.State.CLOSED)
+
+
+def accounts_to_sync(*, since: datetime, at_most: int) -> list[int]:
+    """Those that were not synced since, the longest waiting first."""
+    due = connected_accounts().filter(Q(synced_at__isnull=True) | Q(synced_at__lt=since))
+    return list(due.order_by(F("synced_at").asc(nulls_first=True)).values_list("pk", flat=True)[:at_most])
+
+
+def unanswered_orders() -> list[tuple[int, int]]:
+    """Account and order of what was sent to a venue and is not known to have arrived, its deadline over."""
+    waiting = Order.objects.filter(status__in=sorted(UNANSWERED), at_venue__deadline_at__lte=Now())
+    return list(waiting.order_by("pk").values_list("account_id", "pk"))

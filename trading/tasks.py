@@ -10,18 +10,24 @@ from django.db import transaction
 from prometheus_client import Gauge
 
 from astrade.core.clock import system_clock
+from astrade.venues.errors import VenueError
 from trading.loading import AccountRef
-from trading.selectors import accounts_to_clear
+from trading.selectors import accounts_to_clear, accounts_to_sync, unanswered_orders
 from trading.services import funding
 from trading.services.orders import cancel_orders
+from trading.services.reconciling import resolve_order, sync_account
 from trading.services.roots import check_roots, make_roots, settled_moment
 from trading.services.snapshots import take_snapshots
+from trading.services.venue_orders import reason_of
 from trading.totals import add_next_totals
 from trading.verification import LEDGER_FINDINGS, verify_ledger
 
 logger = logging.getLogger(__name__)
 SNAPSHOT_EVERY = timedelta(minutes=5)
 BATCHES_MAX = 200
+SYNC_EVERY = timedelta(minutes=5)
+SYNCED_AT_ONCE = 10  # every 15 s: some 300 calls a minute
+SYNC_EXPIRES_S = 15.0
 SETTLED_WITHIN_S = 30.0
 ROOTS_CHECKED = 7
 ROOT_FINDINGS = Gauge(
@@ -59,6 +65,34 @@ def cancel_orders_of_frozen_users() -> None:
     for account_id in accounts_to_clear():
         cancelled = cancel_orders(account=AccountRef(account_id=account_id), reason="user_frozen")
         logger.info("orders_of_frozen_user_cancelled", extra={"account": account_id, "orders": len(cancelled)})
+
+
+@shared_task
+def resolve_unanswered_orders() -> None:
+    """Ask venues for orders whose answer was lost. One that can't be asked for now is asked for the next time."""
+    for account_id, order_id in unanswered_orders():
+        try:
+            resolve_order(account_id, order_id)
+        except VenueError as error:
+            logger.warning("order_not_resolved", extra={"order": order_id, "reason": reason_of(error)})
+
+
+@shared_task
+def sync_live_accounts() -> None:
+    """Have connected accounts brought up to what their venue knows, each every five minutes: their streams tell them
+    sooner, and what a venue lets us ask is for all.
+    """
+    for account_id in accounts_to_sync(since=system_clock() - SYNC_EVERY, at_most=SYNCED_AT_ONCE):
+        sync_live_account.delay(account_id)
+
+
+@shared_task(expires=SYNC_EXPIRES_S)
+def sync_live_account(account_id: int) -> None:
+    """Bring one account up to what its venue knows; a venue that is away is asked the next time."""
+    try:
+        sync_account(account_id)
+    except VenueError as error:
+        logger.warning("account_not_synced", extra={"account": account_id, "reason": reason_of(error)})
 
 
 @shared_task

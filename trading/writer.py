@@ -65,6 +65,7 @@ _MUTABLE_ORDER = (
     "protected_quantity",
     "queue_ahead",
     "queue_sequence",
+    "venue_order_id",
 )
 _FIXED_POSITION = ("id", "market_id")
 

@@ -256,6 +256,10 @@ class DuplicateClientOrderId(TradingError):
     code, message = 3013, "This client_order_id was used for another order"
 
 
+class TermsNotAccepted(TradingError):
+    code, message = 3019, "The terms of live trading have not been accepted"
+
+
 class OrderTypeNotOffered(TradingError):
     code, message = 3014, "Order type not offered by this venue"
 

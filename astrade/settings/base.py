@@ -260,6 +260,8 @@ MATCHER_SHARDS = env.int("MATCHER_SHARDS", default=1)  # parts of the markets th
 MATCHER_THREADS = env.int("MATCHER_THREADS", default=4)
 MARGIN_WATCH_SHARDS = env.int("MARGIN_WATCH_SHARDS", default=1)  # watchers that share the accounts
 MARGIN_WATCH_THREADS = env.int("MARGIN_WATCH_THREADS", default=2)
+ACCOUNT_STREAM_SHARDS = env.int("ACCOUNT_STREAM_SHARDS", default=1)  # parts of the live accounts
+ACCOUNT_STREAM_THREADS = env.int("ACCOUNT_STREAM_THREADS", default=2)
 LIQUIDATION_FEE_SHARE = env.str("LIQUIDATION_FEE_SHARE", default="0.25")  # of the maintenance margin it sets free
 LIQUIDATION_BUFFER = env.str("LIQUIDATION_BUFFER", default="0.25")  # of maintenance, that equity is to be above it
 MAX_OPEN_ORDERS = env.int("MAX_OPEN_ORDERS", default=200)  # of one account, as Extended's `maxNumOrders`
@@ -286,6 +288,8 @@ CELERY_BEAT_SCHEDULE = {
     "funding": {"task": "trading.tasks.settle_funding", "schedule": crontab()},
     "frozen-users": {"task": "trading.tasks.cancel_orders_of_frozen_users", "schedule": 10.0},
     "game-sweep": {"task": "gamification.tasks.process_events", "schedule": 30.0},
+    "live-accounts": {"task": "trading.tasks.sync_live_accounts", "schedule": 15.0},
+    "unanswered-orders": {"task": "trading.tasks.resolve_unanswered_orders", "schedule": 5.0},
     "ledger-check": {"task": "trading.tasks.check_ledger", "schedule": crontab(minute="17")},
     "balance-roots": {"task": "trading.tasks.make_balance_roots", "schedule": crontab(minute="1,21,41")},
     "balance-roots-check": {"task": "trading.tasks.check_balance_roots", "schedule": crontab(hour="2", minute="30")},

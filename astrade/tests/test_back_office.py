@@ -36,7 +36,7 @@ from trading.services.roots import DAY, make_roots
 from trading.services.snapshots import take_snapshots
 from trading.tasks import sweep_events
 from trading.tests.conftest import ASKS, BIDS, forget_prices, make_market
-from trading.tests.everything import add_margin_rows, move_money
+from trading.tests.everything import add_margin_rows, add_venue_rows, move_money
 from trading.tests.factories import open_account, place, ref
 from trading.tests.twaps import place_twap
 
@@ -77,6 +77,7 @@ def rows(transactional_db: None) -> Iterator[None]:
     take_snapshots(system_clock())
     set_switch(account=ref(account), timeout_s=60)
     add_margin_rows(account)
+    add_venue_rows(account)
     move_money(account)
     set_halt(HaltTarget(HaltScope.VENUE, venue="binance"), reason="drill", actor_id=None, now=system_clock())
     open_risk_day(account.pk, user_id=account.user_id, now=system_clock())

@@ -15,13 +15,14 @@ from trading.domain.protection import check_levels
 from trading.domain.shapes import Terms
 from trading.domain.simulator import crosses
 from trading.domain.slicing import SLICE_EVERY_S_MIN, smallest_slice
-from trading.domain.state import AccountState, OrderRequest, OrderState
+from trading.domain.state import AccountHead, AccountState, OrderRequest, OrderState
 from trading.domain.triggers import is_reached, price_by, triggers_upwards
 
 ACTIVE = "active"
 REDUCE_ONLY = "reduce_only"
 SPOT = "spot"
 EXPIRES_WITHIN = timedelta(days=90)
+OFFERED_LIVE = frozenset({OrderType.MARKET, OrderType.LIMIT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,26 @@ def check_offered(request: OrderRequest) -> None:
             details={"fields": {"post_only": ["Only for limit orders that stay (GTC or GTT)."]}}
         )
     _check_good_till(request)
+
+
+def check_practice(account: AccountHead) -> None:
+    """For what is done to practice accounts only; raises OrderTypeNotOffered, which names the venue."""
+    if account.is_live:
+        raise errors.OrderTypeNotOffered("Not offered by this venue", details={"venue": account.venue})
+
+
+def check_offered_live(request: OrderRequest, terms: Terms, *, venue: str) -> None:
+    """Refuse what is not sent to a venue; raises OrderTypeNotOffered."""
+    wrong: dict[str, str] = {}
+    if terms.venue != venue:
+        wrong["symbol"] = terms.symbol
+    if request.type not in OFFERED_LIVE:
+        wrong["type"] = request.type
+    if request.time_in_force is TimeInForce.FOK:
+        wrong["time_in_force"] = request.time_in_force
+    wrong |= {name: "" for name in ("take_profit", "stop_loss", "leverage") if getattr(request, name) is not None}
+    if wrong:
+        raise errors.OrderTypeNotOffered(details={"venue": venue, "not_offered": sorted(wrong)})
 
 
 def _check_twap(request: OrderRequest) -> None:

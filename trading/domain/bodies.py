@@ -36,7 +36,7 @@ def order_body(order: OrderLike, *, account: UUID, venue: str, symbol: str) -> B
         "number": order.number,
         "account_id": str(account),
         "venue": venue,
-        "venue_order_id": None,
+        "venue_order_id": None if order.venue_order_id is None else str(order.venue_order_id),
         "symbol": symbol,
         "side": order.side,
         "type": order.type,

@@ -37,10 +37,13 @@ def admit(
 ) -> OrderState:
     """Check an order, fill what it gets at once, let the rest wait or end it; raises the refusal's error.
 
-    One that `travels` takes the account's simulated latency first (`trading.domain.arriving`).
+    One that `travels` takes the account's simulated latency first (`trading.domain.arriving`). On an account at a venue
+    it is `submitted`, to be sent once the batch is committed (`trading.domain.live`).
     After a refusal `batch` and its account state are spoilt: throw both away.
     """
     account = batch.account
+    if account.is_live:
+        admission.check_offered_live(request, terms, venue=account.venue)
     leverage = account.leverage_on(terms.id) if request.leverage is None else request.leverage
     check_request(
         batch, request, open_part=request, terms=terms, view=view, board=board, leverage=leverage, limits=limits
@@ -54,7 +57,7 @@ def admit(
         order.twap = _plan(batch, order, request.twap, mark=view.quote.mark)
         batch.move(order, OrderStatus.OPEN)
         account.orders_on(terms.id).add(order)
-    elif travels and account.simulated_latency_ms:
+    elif account.is_live or (travels and account.simulated_latency_ms):
         _send(batch, order, mark=view.quote.mark)
     else:
         enter(batch, order, terms=terms, view=view)
@@ -114,7 +117,8 @@ def check_request(
         risk.check_daily_loss(account, board, now=now)
     admission.check_reduction(account, open_part, market_id=terms.id)
     admission.check_spot(account, open_part, terms)
-    admission.check_post_only(request, quote, facing=account.orders)
+    if not account.is_live:  # what the venue's book holds is for the venue to say
+        admission.check_post_only(request, quote, facing=account.orders)
 
 
 def fill_resting(
@@ -134,7 +138,7 @@ def fill_resting(
     cut to the position it may reduce, and cancelled once there is none. An order that would add risk waits while
     trading is halted, and is cancelled where a cool-off or the daily loss limit stands in its way.
     """
-    if not order.is_resting or order.price is None or not admission.may_trade(batch.account):
+    if batch.account.is_live or not order.is_resting or order.price is None or not admission.may_trade(batch.account):
         return False
     if order.is_expired(batch.now):
         end_order(batch, order, to=OrderStatus.EXPIRED, board=board, reason=EXPIRED)
@@ -181,9 +185,14 @@ def fill_resting(
 
 def cancel(batch: Batch, order: OrderState, *, board: Board, reason: str) -> None:
     """End an open order; raises OrderNotOpen if it already ended."""
+    check_open(order)
+    end_order(batch, order, to=OrderStatus.CANCELLED, board=board, reason=reason)
+
+
+def check_open(order: OrderState) -> None:
+    """Raise OrderNotOpen for an order that has ended."""
     if not order.is_live:
         raise errors.OrderNotOpen(details={"status": order.status})
-    end_order(batch, order, to=OrderStatus.CANCELLED, board=board, reason=reason)
 
 
 def _new_order(batch: Batch, request: OrderRequest, *, terms: Terms, leverage: int, fingerprint: str) -> OrderState:
@@ -239,7 +248,8 @@ def enter(batch: Batch, order: OrderState, *, terms: Terms, view: MarketView) ->
 
 
 def _send(batch: Batch, order: OrderState, *, mark: Decimal) -> None:
-    order.arrives_at = batch.now + timedelta(milliseconds=batch.account.simulated_latency_ms)
+    if not batch.account.is_live:
+        order.arrives_at = batch.now + timedelta(milliseconds=batch.account.simulated_latency_ms)
     order.reserve_price = mark if order.price is None else None
     batch.move(order, OrderStatus.SUBMITTED)
     batch.account.orders_on(order.market_id).add(order)

@@ -77,8 +77,12 @@ def execute(
     book_sequence: int,
     is_taker: bool,
     basis: Basis | None,
+    trade_id: str | None = None,
+    at: datetime | None = None,
 ) -> None:
-    """Book one execution: order sums, position, fill row, ledger entries, `trade_update`."""
+    """Book one execution: order sums, position, fill row, ledger entries, `trade_update`. `trade_id` and `at` are a
+    venue's; the simulator's executions are of now and numbered by order.
+    """
     account, notional = batch.account, execution.price * execution.quantity
     seed = simulator.seed_of(account.uuid, order.number, order.fill_count)
     order.filled_quantity += execution.quantity
@@ -97,11 +101,11 @@ def execute(
         at=batch.now,
         next_uuid=batch.new_uuid(),
     )
-    fill = _fill(batch, order, execution, realized=realized, is_taker=is_taker)
+    fill = _fill(batch, order, execution, realized=realized, is_taker=is_taker, at=at or batch.now)
     if closed is not None:
         batch.close_position(closed, market_id=terms.id)
     row = _fill_row(batch, fill, order=order, seed=seed, book_sequence=book_sequence)
-    batch.insert("fill", row | {"basis": basis})
+    batch.insert("fill", row | {"basis": basis, "venue_trade_id": trade_id or f"{order.uuid}:{order.fill_count}"})
     reference = f"fill:{fill.uuid}"
     batch.post(EntryKind.TRADE_PNL, amount=realized, against=LedgerAccount.TRADING, reference=reference)
     batch.post(EntryKind.COMMISSION, amount=-execution.fee, against=LedgerAccount.FEES, reference=reference)
@@ -124,7 +128,9 @@ class _Fill:
     at: datetime
 
 
-def _fill(batch: Batch, order: OrderState, execution: Execution, *, realized: Decimal, is_taker: bool) -> _Fill:
+def _fill(
+    batch: Batch, order: OrderState, execution: Execution, *, realized: Decimal, is_taker: bool, at: datetime
+) -> _Fill:
     batch.account.fill_count += 1
     return _Fill(
         uuid=batch.new_uuid(),
@@ -136,7 +142,7 @@ def _fill(batch: Batch, order: OrderState, execution: Execution, *, realized: De
         fee_asset=batch.account.cash.asset,
         is_taker=is_taker,
         realized_pnl=realized,
-        at=batch.now,
+        at=at,
     )
 
 
@@ -146,7 +152,6 @@ def _fill_row(batch: Batch, fill: _Fill, *, order: OrderState, seed: int, book_s
         "account_id": batch.account.id,
         "order_id": order.id,
         "market_id": order.market_id,
-        "venue_trade_id": f"{order.uuid}:{order.fill_count}",
         "seed": seed,
         "book_sequence": book_sequence,
     }

@@ -38,12 +38,14 @@ def payment(*, quantity: Decimal, mark: Decimal, rate: Decimal) -> Decimal:
     return floor_cash(-quantity * mark * rate)
 
 
-def settle(batch: Batch, position: PositionState, *, held: Held, rate: Rate, board: Board) -> Decimal:
+def settle(
+    batch: Batch, position: PositionState, *, held: Held, rate: Rate, board: Board, paid: Decimal | None = None
+) -> Decimal:
     """Book one hour's funding onto the account: payment row, ledger entry, sums, events. Returns the amount.
 
-    The sum goes to the position that was open then, be it closed by now or not.
+    The sum goes to the position that was open then, be it closed by now or not. `paid` is what a venue has booked.
     """
-    amount = payment(quantity=held.quantity, mark=rate.mark, rate=rate.rate)
+    amount = payment(quantity=held.quantity, mark=rate.mark, rate=rate.rate) if paid is None else paid
     uuid, symbol = batch.new_uuid(), board.markets[rate.market_id].symbol
     was_closed = held.closed_id is not None
     row = {

@@ -10,9 +10,12 @@ from trading.domain.lifecycle import EntryKind, LedgerAccount
 def cover(batch: Batch, *, reference: str) -> Decimal:
     """Pay what is missing once the account holds nothing and owes cash; returns the amount, in the account's currency.
 
-    While a position is open cash may be below zero: unrealised profit can stand against it.
+    While a position is open cash may be below zero: unrealised profit can stand against it. What an account at a venue
+    owes is the venue's affair.
     """
     account = batch.account
+    if account.is_live:
+        return ZERO
     missing = max(ZERO, -account.cash.balance)
     if not missing or any(position.quantity for position in account.positions.values()):
         return ZERO

@@ -21,6 +21,8 @@ from trading.domain.lifecycle import (
 from trading.domain.limits import Halt, RiskDay
 from trading.domain.slicing import TwapState, TwapTerms
 
+PRACTICE = "practice"
+
 
 @dataclass(slots=True)
 class CashState:
@@ -114,6 +116,7 @@ class OrderState:
     protected_quantity: Decimal = ZERO  # of a protective order: what of its parent's fills it is to close at most
     arrives_at: datetime | None = None  # of one that was sent with simulated latency (`trading.domain.arriving`)
     reserve_price: Decimal | None = None  # a market order binds margin at it on its way
+    venue_order_id: int | None = None
     parent_uuid: UUID | None = None  # not its column, but its parent's
     twap: TwapState | None = None  # not its column, but a row beside it
 
@@ -217,6 +220,11 @@ class AccountHead:
     fill_count: int
     entry_count: int
     head_hash: str
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its orders go to a venue: nothing is then filled, expired or liquidated here."""
+        return self.venue != PRACTICE
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,12 +11,14 @@ from trading.models.position import ClosedPosition, Position
 from trading.models.proof import BalanceLeaf, BalanceRoot, BalanceTreeLevel
 from trading.models.risk import RiskDay, TradingHalt
 from trading.models.twap import TwapPlan
+from trading.models.venue_order import Case, VenueMessage, VenueOrder
 
 __all__ = [
     "AdjustmentProposal",
     "BalanceLeaf",
     "BalanceRoot",
     "BalanceTreeLevel",
+    "Case",
     "CashBalance",
     "ClosedPosition",
     "DeadManSwitch",
@@ -41,4 +43,6 @@ __all__ = [
     "TradingHalt",
     "Transfer",
     "TwapPlan",
+    "VenueMessage",
+    "VenueOrder",
 ]

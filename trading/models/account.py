@@ -25,6 +25,7 @@ class TradingAccount(models.Model):
 
     class Venue(models.TextChoices):
         PRACTICE = "practice"
+        EXTENDED = "extended"
 
     class State(models.TextChoices):
         ACTIVE = "active"
@@ -40,6 +41,13 @@ class TradingAccount(models.Model):
     name = models.CharField(max_length=80)
     venue = models.CharField(max_length=16, choices=Venue.choices, default=Venue.PRACTICE)
     network = models.CharField(max_length=16, blank=True, default="")
+    credential = models.ForeignKey(
+        "accounts.VenueCredential", models.PROTECT, null=True, blank=True, related_name="trading_accounts"
+    )
+    opened_at = models.DateTimeField(null=True, blank=True)  # of a live one: when the books took over what was there
+    synced_at = models.DateTimeField(null=True, blank=True)
+    last_trade_id = models.CharField(max_length=64, blank=True, default="")  # of the venue's: booked up to here,
+    last_funding_id = models.CharField(max_length=64, blank=True, default="")  # and this is the last payment's
     is_primary = models.BooleanField(default=False)
     state = models.CharField(max_length=16, choices=State.choices, default=State.ACTIVE)
     currency = models.CharField(max_length=16, default="USD")

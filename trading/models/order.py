@@ -71,10 +71,16 @@ class Order(BookedModel):
     reserve_price = AmountField(null=True)  # a market order binds margin at it on its way
     queue_ahead = AmountField(null=True)  # stood before it at its price; empty where the book did not show it
     queue_sequence = models.BigIntegerField(default=0)  # book sequence up to which trades at its price are counted
+    venue_order_id = models.BigIntegerField(null=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["account", "client_order_id"], name="order_client_order_id_once"),
+            models.UniqueConstraint(
+                fields=["account", "venue_order_id"],
+                condition=Q(venue_order_id__isnull=False),
+                name="order_venue_order_id_once",
+            ),
             models.UniqueConstraint(fields=["account", "number"], name="order_number_once"),
             models.CheckConstraint(condition=Q(filled_quantity__lte=F("quantity")), name="order_not_overfilled"),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="order_quantity_positive"),

@@ -1,5 +1,6 @@
 """Trading accounts: open, change, close. Money on a practice account comes from the faucet, in the ledger."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from accounts.services.locks import locked_user
 from astrade.core import errors
 from marketdata.selectors import MarketInfo
 from trading import selectors
-from trading.domain.admission import check_account, check_leverage, check_margin, leverage_cap
+from trading.domain.admission import check_account, check_leverage, check_margin, check_practice, leverage_cap
 from trading.domain.bodies import balance_body
 from trading.domain.lifecycle import EntryKind, LedgerAccount
 from trading.domain.limits import LOOSENING_TAKES, OWN_LIMITS, first_limit, own_limit
@@ -82,7 +83,7 @@ def _create(user_id: int, *, name: str, simulator: str, **limits: Any) -> Tradin
         is_primary=not any(account.is_primary for account in open_ones),
         simulator=simulator,
         created_at=now,
-        **limits | _first_limits(limits, owned, now=now),
+        **limits | first_limits(limits, owned, now=now),
     )
     CashBalance.objects.create(account=account, asset=account.currency)
     traded = [account for account in owned if account.closed_at is not None and account.fill_count]
@@ -91,7 +92,7 @@ def _create(user_id: int, *, name: str, simulator: str, **limits: Any) -> Tradin
     return account
 
 
-def _first_limits(wanted: dict[str, Any], owned: list[TradingAccount], *, now: datetime) -> dict[str, Any]:
+def first_limits(wanted: dict[str, Any], owned: list[TradingAccount], *, now: datetime) -> dict[str, Any]:
     """Columns of the owner's limits. Those of an account count for a day after it was closed."""
     others = [account for account in owned if account.closed_at is None or account.closed_at > now - LOOSENING_TAKES]
     columns: dict[str, Any] = {}
@@ -145,16 +146,20 @@ def close_account(*, account: AccountRef) -> TradingAccount:
             if state.open_orders or any(position.quantity for position in state.positions.values()):
                 raise errors.OpenPositions
         closing = next(row for row in owned if row.pk == found.pk)
-        if closing.state == TradingAccount.State.CLOSED:
-            return closing
-        others = [row for row in owned if row.pk != closing.pk and row.state != TradingAccount.State.CLOSED]
-        was_primary, closing.is_primary = closing.is_primary and bool(others), closing.is_primary and not others
-        closing.state, closing.closed_at = TradingAccount.State.CLOSED, timezone.now()
-        closing.version += 1
-        closing.save(update_fields=["state", "closed_at", "is_primary", "version"])
-        if was_primary:
-            TradingAccount.objects.filter(pk=others[0].pk).update(is_primary=True)
+        if closing.state != TradingAccount.State.CLOSED:
+            retire(closing, owned)
     return closing
+
+
+def retire(closing: TradingAccount, owned: Sequence[TradingAccount]) -> None:
+    """Close one of a user's accounts, all of which the caller has locked; a primary one's place goes to the oldest."""
+    others = [row for row in owned if row.pk != closing.pk and row.state != TradingAccount.State.CLOSED]
+    was_primary, closing.is_primary = closing.is_primary and bool(others), closing.is_primary and not others
+    closing.state, closing.closed_at = TradingAccount.State.CLOSED, timezone.now()
+    closing.version += 1
+    closing.save(update_fields=["state", "closed_at", "is_primary", "version"])
+    if was_primary:
+        TradingAccount.objects.filter(pk=others[0].pk).update(is_primary=True)
 
 
 def set_leverage(*, account: AccountRef, market: MarketInfo, leverage: int) -> tuple[int, int]:
@@ -165,6 +170,7 @@ def set_leverage(*, account: AccountRef, market: MarketInfo, leverage: int) -> t
     board = present_board()
     with booking(account, market_id=market.id) as batch:
         state = batch.account
+        check_practice(state)
         check_account(state)
         check_leverage(state, market, leverage=leverage)
         before = summarise(state, board)

@@ -4,14 +4,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from astrade.core.errors import MarketDataStale
 from marketdata import live
 from marketdata.selectors import markets_by_id
 from trading.announcing import announce_on_commit
+from trading.domain import bodies
 from trading.domain.batch import Batch
 from trading.domain.margin import Board
+from trading.domain.state import AccountState, OrderState
 from trading.loading import AccountRef, OrderRef, OrdersRef, load_account
 from trading.models.base import ROW_ID_BLOCK
 from trading.pipeline import transaction
@@ -59,3 +62,9 @@ def present_board() -> Board:
     except MarketDataStale:
         quotes = {}
     return Board(markets=markets_by_id(), quotes=quotes)
+
+
+def order_body_of(account: AccountState, order: OrderState) -> dict[str, Any]:
+    """The order as its owner is shown it."""
+    symbol = markets_by_id()[order.market_id].symbol
+    return bodies.order_body(order, account=account.uuid, venue=account.venue, symbol=symbol)

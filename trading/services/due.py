@@ -12,11 +12,12 @@ from typing import Any
 from django.db.models.functions import Now
 
 from marketdata.selectors import markets_by_id
+from trading.domain.admission import check_practice
 from trading.domain.dead_man import switch_body, unprotected_positions
 from trading.domain.ending import EXPIRED, end_orders
 from trading.domain.lifecycle import LIVE, OrderStatus
 from trading.loading import ORDERS_AT_ONCE, AccountRef, OrdersRef
-from trading.models import DeadManSwitch, Order
+from trading.models import DeadManSwitch, Order, TradingAccount
 from trading.services.adjustments import expire_adjustments, overdue_accounts
 from trading.services.bookings import booking, present_board
 from trading.services.twap import due_slices, run_due_slices
@@ -35,7 +36,8 @@ class Due:
 
 def due_work() -> list[Due]:
     """What is due now, the longest overdue first, at most `DUE_AT_ONCE` accounts of each kind."""
-    orders = Order.objects.filter(status__in=sorted(LIVE), expires_at__lte=Now()).order_by("expires_at")
+    practice = Order.objects.filter(account__venue=TradingAccount.Venue.PRACTICE)
+    orders = practice.filter(status__in=sorted(LIVE), expires_at__lte=Now()).order_by("expires_at")
     expired = dict.fromkeys(orders.values_list("account_id", flat=True)[:DUE_AT_ONCE])
     switches = DeadManSwitch.objects.filter(fires_at__lte=Now()).order_by("fires_at")
     silent = switches.values_list("account_id", flat=True)[:DUE_AT_ONCE]
@@ -62,6 +64,7 @@ def set_switch(*, account: AccountRef, timeout_s: int) -> dict[str, Any]:
     switched on or off, not of each renewal. Locks the account. Raises NotFound.
     """
     with booking(account, orders=OrdersRef()) as batch:
+        check_practice(batch.account)
         switch = DeadManSwitch.objects.filter(account_id=batch.account.id).first()
         was_on = switch is not None and switch.fires_at is not None
         fires_at = batch.now + timedelta(seconds=timeout_s) if timeout_s else None

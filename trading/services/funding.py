@@ -1,4 +1,6 @@
-"""Hourly funding of practice accounts: every hour whose rate is known is booked once, however late."""
+"""Hourly funding: on practice accounts every hour whose rate is known is booked once, however late; on others what
+their venue booked.
+"""
 
 import logging
 from dataclasses import dataclass
@@ -13,10 +15,12 @@ from django.db.models import Exists, OuterRef
 from astrade.core.errors import AstradeError
 from astrade.core.metrics import counter
 from marketdata.models import Candle, FundingRate, PriceKind
+from marketdata.selectors import market_by_symbol
 from marketdata.timeframes import BASE
 from trading.domain import funding
 from trading.domain.funding import Held, Rate
 from trading.domain.margin import Board
+from trading.domain.reports import VenueFunding
 from trading.loading import AccountRef
 from trading.models import FundingHour
 from trading.pipeline import run_together
@@ -127,6 +131,28 @@ def settle_position(account_id: int, *, rate: Rate, board: Board) -> bool:
             quantity=quantity, closed_id=closed.id if closed else None, closed_uuid=closed.uuid if closed else None
         )
         funding.settle(batch, position, held=held, rate=rate, board=board)
+    FUNDING_ENTRIES.inc()
+    return True
+
+
+def record_payment(account_id: int, told: VenueFunding) -> bool:
+    """Book what a venue paid or took for one hour of a position, once; False where it is booked or nothing is known of
+    such a position. Locks the account. Raises UnknownMarket.
+    """
+    market, board = market_by_symbol(told.symbol), present_board()
+    rate = Rate(market_id=market.id, hour=told.hour, rate=told.rate, mark=told.mark)
+    with booking(AccountRef(account_id=account_id), market_id=market.id) as batch:
+        position = batch.account.positions.get(market.id)
+        if position is None:
+            return False
+        facts = _facts(account_id, position.id, rate)
+        if facts.is_booked:
+            return False
+        closed = facts.closed
+        held = Held(
+            quantity=told.quantity, closed_id=closed.id if closed else None, closed_uuid=closed.uuid if closed else None
+        )
+        funding.settle(batch, position, held=held, rate=rate, board=board, paid=told.amount)
     FUNDING_ENTRIES.inc()
     return True
 

@@ -33,6 +33,8 @@ def transfer(*, sender: AccountRef, to_account: UUID, asset: str | None, amount:
     NotFound for the sender, UnknownDestination, ValidationFailed, and what `trading.domain.funds.transfer` refuses.
     """
     source = selectors.account_by_ref(sender)
+    if source.venue != TradingAccount.Venue.PRACTICE:
+        raise errors.ValidationFailed(details={"fields": {"from_account": ["Only between practice accounts."]}})
     target = _destination(source, to_account)
     _check_asset(source, asset)
     _check_scale(amount)

@@ -19,7 +19,7 @@ from astrade.core.money import plain
 from marketdata import live
 from marketdata.selectors import MarketInfo, market_by_symbol, markets_by_id
 from trading import selectors
-from trading.domain import admission, bodies
+from trading.domain import admission
 from trading.domain import booking as decide
 from trading.domain.admission import Limits
 from trading.domain.ending import end_orders
@@ -30,8 +30,9 @@ from trading.domain.queues import Traded
 from trading.domain.state import AccountState, OrderRequest, OrderState
 from trading.loading import ORDERS_AT_ONCE, AccountRef, OrderRef, OrdersRef
 from trading.models import OrderRefusal
-from trading.services.bookings import booking, present_board
+from trading.services.bookings import booking, order_body_of, present_board
 from trading.services.risk_days import opens_risk_day
+from trading.services.venue_orders import ToSend, prepare, request_cancel, send, send_cancel
 
 _ASKED = tuple(name for name in OrderRequest.__slots__ if name != "source")
 _asked = attrgetter(*_ASKED)
@@ -39,10 +40,13 @@ _asked = attrgetter(*_ASKED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """An order as the caller is told of it; `replayed` if the client order id had made it before."""
+    """An order as the caller is told of it; `replayed` if the client order id had made it before. `outgoing`: it was
+    committed, and is to be sent to its venue.
+    """
 
     body: Mapping[str, Any]
     replayed: bool
+    outgoing: ToSend | None = None
 
 
 def limits() -> Limits:
@@ -51,9 +55,11 @@ def limits() -> Limits:
 
 
 def place_order(*, account: AccountRef, symbol: str, request: OrderRequest, travels: bool = True) -> Placed:
-    """Place an order on a practice account; what it gets at once is filled before this returns.
+    """Place an order; on a practice account what it gets at once is filled before this returns.
 
-    On an account with simulated latency it is on its way then (`submitted`), unless it doesn't travel.
+    On an account with simulated latency it is on its way then (`submitted`), unless it doesn't travel. On an account at
+    a venue it is committed, then sent, and returned as the venue answered; raises OutcomeUnknown where it did not. Call
+    it outside any transaction.
     The same `client_order_id` with the same request returns the first order; with another one DuplicateClientOrderId is
     raised. Locks the account. A refusal rolls everything back, is kept as one `OrderRefusal` and raised as its error.
     """
@@ -63,16 +69,18 @@ def place_order(*, account: AccountRef, symbol: str, request: OrderRequest, trav
     try:
         admission.check_offered(request)
         try:
-            return _place(account, terms, request, travels)
+            placed = commit_order(account, terms, request, travels=travels)
         except errors.MarketDataStale:  # prices may have aged while it waited for the lock: read again once
-            return _place(account, terms, request, travels)
+            placed = commit_order(account, terms, request, travels=travels)
     except AstradeError as refusal:
         _keep_refusal(account, terms, request, refusal)
         raise
+    return placed if placed.outgoing is None else Placed(body=send(placed.outgoing), replayed=False)
 
 
 @opens_risk_day
-def _place(account: AccountRef, terms: MarketInfo, request: OrderRequest, travels: bool) -> Placed:
+def commit_order(account: AccountRef, terms: MarketInfo, request: OrderRequest, *, travels: bool = True) -> Placed:
+    """`place_order` up to its commit: an order that goes to a venue is `outgoing` then, and was not sent yet."""
     view, quotes, missing = market_view(terms.symbol)
     board = Board(markets=markets_by_id(), quotes=quotes)
     fingerprint = fingerprint_of(terms, request)
@@ -94,7 +102,8 @@ def _place(account: AccountRef, terms: MarketInfo, request: OrderRequest, travel
             fingerprint=fingerprint,
             travels=travels,
         )
-        return Placed(body=batch.told[order.id], replayed=False)
+        outgoing = prepare(batch, order, terms=terms, view=view) if batch.account.is_live else None
+        return Placed(body=batch.told[order.id], replayed=False, outgoing=outgoing)
 
 
 def own_orders_facing(
@@ -122,12 +131,6 @@ def _replay(account: AccountState, known: OrderState, *, fingerprint: str) -> Pl
     if known.fingerprint != fingerprint:
         raise errors.DuplicateClientOrderId(details={"client_order_id": known.client_order_id, "number": known.number})
     return Placed(body=order_body_of(account, known), replayed=True)
-
-
-def order_body_of(account: AccountState, order: OrderState) -> dict[str, Any]:
-    """The order as its owner is shown it."""
-    symbol = markets_by_id()[order.market_id].symbol
-    return bodies.order_body(order, account=account.uuid, venue=account.venue, symbol=symbol)
 
 
 def fingerprint_of(terms: MarketInfo, request: OrderRequest) -> str:
@@ -216,14 +219,23 @@ def fill_resting_orders(
 
 
 def cancel_order(*, account: AccountRef, order: OrderRef, reason: str = "requested") -> dict[str, Any]:
-    """Cancel one open order and return it; raises NotFound or OrderNotOpen. Works without market data."""
-    board = present_board()
+    """Cancel one open order and return it; raises NotFound or OrderNotOpen. Works without market data.
+
+    One at a venue is asked for there, after the commit: it is returned as it is, and ends when the venue says so.
+    """
+    board, wanted = present_board(), list[str]()
     with booking(account, order=order) as batch:
         found = batch.account.order
         if found is None:
             raise errors.NotFound
-        decide.cancel(batch, found, board=board, reason=reason)
-        return order_body_of(batch.account, found)
+        if batch.account.is_live:
+            decide.check_open(found)
+            wanted = request_cancel(batch, [found])
+        else:
+            decide.cancel(batch, found, board=board, reason=reason)
+        body = order_body_of(batch.account, found)
+    send_cancel(batch.account.id, wanted)
+    return body
 
 
 def cancel_orders(
@@ -232,14 +244,18 @@ def cancel_orders(
     """Cancel all open orders of an account, or those of a market or side; returns what was cancelled.
 
     Waiting for a trigger is open too. All of them go in one transaction, or in as few as their number takes; works
-    without market data. Raises NotFound.
+    without market data. Those at a venue are asked for there, the first `ORDERS_AT_ONCE` of them. Raises NotFound.
     """
     named = OrdersRef(market_id=market_by_symbol(symbol).id if symbol else None, side=side)
     board, cancelled = present_board(), list[dict[str, Any]]()
     while True:
         with booking(account, orders=named) as batch:
-            found = len(batch.account.orders)
-            ended = end_orders(batch, batch.account.orders, to=OrderStatus.CANCELLED, board=board, reason=reason)
+            found = batch.account.orders
+            wanted = request_cancel(batch, found) if batch.account.is_live else []
+            ended = found
+            if not batch.account.is_live:
+                ended = end_orders(batch, found, to=OrderStatus.CANCELLED, board=board, reason=reason)
             cancelled += [order_body_of(batch.account, order) for order in ended]
-        if found < ORDERS_AT_ONCE:
+        send_cancel(batch.account.id, wanted)
+        if wanted or len(found) < ORDERS_AT_ONCE:
             return cancelled

@@ -9,7 +9,7 @@ from marketdata import live
 from marketdata.selectors import market_by_symbol, markets_by_id
 from trading import selectors
 from trading.domain import protection
-from trading.domain.admission import check_account, check_fresh
+from trading.domain.admission import check_account, check_fresh, check_practice
 from trading.domain.bodies import Body, order_body
 from trading.domain.ending import tell_position, tell_protective
 from trading.domain.lifecycle import OrderRole, OrderSource, OrderType, Side
@@ -79,6 +79,7 @@ def protect_position(
             raise NotFound
         if version is not None and version != position.version:
             raise VersionConflict(details={"version": position.version})
+        check_practice(batch.account)
         check_account(batch.account)
         check_fresh(view, now=batch.now, stale_after_s=limits().stale_after_s)
         protection.protect(batch, terms, wanted, view=view)

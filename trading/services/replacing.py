@@ -8,13 +8,14 @@ from astrade.core.errors import AstradeError
 from marketdata.selectors import MarketInfo, markets_by_id
 from trading import selectors
 from trading.domain import replacing as decide
+from trading.domain.admission import check_practice
 from trading.domain.lifecycle import Side
 from trading.domain.margin import Board
 from trading.domain.replacing import Changes
 from trading.loading import AccountRef, OrderRef
 from trading.models import Order
-from trading.services.bookings import booking
-from trading.services.orders import keep_refusal, limits, market_view, order_body_of, own_orders_facing
+from trading.services.bookings import booking, order_body_of
+from trading.services.orders import keep_refusal, limits, market_view, own_orders_facing
 from trading.services.risk_days import opens_risk_day
 
 
@@ -56,6 +57,7 @@ def _replace(row: Order, terms: MarketInfo, changes: Changes, *, version: int | 
         order = batch.account.order
         if order is None:
             raise errors.NotFound
+        check_practice(batch.account)
         decide.replace_order(
             batch,
             order,

@@ -10,7 +10,7 @@ from astrade.core import errors
 from astrade.core.money import ZERO
 from marketdata.selectors import markets_by_id
 from trading import selectors
-from trading.domain.admission import check_account
+from trading.domain.admission import check_account, check_practice
 from trading.domain.lifecycle import OrderSource
 from trading.domain.limits import HaltScope
 from trading.loading import AccountRef, read_account
@@ -61,10 +61,11 @@ class Replaced:
 def clear_account(*, account: AccountRef, source: OrderSource) -> None:
     """Cancel all orders of a practice account and close its positions at market, each in a transaction of its own.
 
-    Raises NotFound, AccountFrozen, UserFrozen, MarketDataStale. A position that the book can't take whole stays open in
-    part. May be called again at any time.
+    Raises NotFound, OrderTypeNotOffered for an account at a venue, AccountFrozen, UserFrozen, MarketDataStale. A
+    position that the book can't take whole stays open in part. May be called again at any time.
     """
     state = read_account(account)
+    check_practice(state)
     check_account(state)
     cancel_orders(account=account, reason=REASON)
     for position in state.positions.values():

@@ -16,8 +16,8 @@ from trading.domain.state import OrderState
 from trading.domain.twap import Market
 from trading.loading import AccountRef, OrderRef
 from trading.models import TwapPlan
-from trading.services.bookings import booking
-from trading.services.orders import limits, market_view, order_body_of, own_orders_facing
+from trading.services.bookings import booking, order_body_of
+from trading.services.orders import limits, market_view, own_orders_facing
 from trading.services.risk_days import opens_risk_day
 
 

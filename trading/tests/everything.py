@@ -10,12 +10,16 @@ from accounts.tests.factories import UserFactory
 from astrade.core.errors import AstradeError
 from trading.domain.limits import HaltScope
 from trading.models import (
+    Case,
     FundingHour,
     FundingPayment,
     Liquidation,
+    Order,
     Position,
     ReaderPosition,
     TradingAccount,
+    VenueMessage,
+    VenueOrder,
 )
 from trading.services.adjustments import propose_adjustment
 from trading.services.bookings import present_board
@@ -42,6 +46,7 @@ def account_with_everything() -> TradingAccount:
     take_snapshots(AT)
     ReaderPosition.objects.create(name="totals")
     add_margin_rows(account)
+    add_venue_rows(account)
     move_money(account)
     set_halt(HaltTarget(HaltScope.VENUE, venue="binance"), reason="drill", actor_id=None, now=AT)
     open_risk_day(account.pk, user_id=account.user_id, now=AT)
@@ -71,3 +76,11 @@ def add_margin_rows(account: TradingAccount) -> None:
         account=account, position=position, market=position.market, hour=AT, quantity=1, mark=1, rate=1, amount=1, at=AT
     )
     FundingHour.objects.create(market=position.market, hour=AT, rate=1, mark=1)
+
+
+def add_venue_rows(account: TradingAccount) -> None:
+    """How an order stands with a venue, what came from there and isn't placed, and a case."""
+    order = Order.objects.filter(account=account).earliest("pk")
+    VenueOrder.objects.create(order=order, account=account, external_id=str(order.uuid), deadline_at=AT)
+    VenueMessage.objects.create(account=account, kind="trade", key="1", body={})
+    Case.objects.create(account=account, kind=Case.Kind.BALANCE_DIFFERS, subject="USD", figures={"booked": "1"})

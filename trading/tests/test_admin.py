@@ -8,7 +8,9 @@ from django.urls import reverse
 
 from accounts.models import User
 from accounts.tests.factories import UserFactory
+from astrade.core.models import AuditEvent
 from trading.models import (
+    Case,
     EquitySnapshot,
     Order,
     TradingAccount,
@@ -95,3 +97,18 @@ def test_orders_are_found_by_what_staff_are_told(staff: Client, account: Trading
     listed = staff.get(reverse("admin:trading_order_changelist"), {"q": word})
 
     assert len(listed.context["cl"].result_list) == found
+
+
+def test_a_case_is_closed_with_a_note_and_on_record(staff: Client, account: TradingAccount) -> None:
+    case = Case.objects.get(account=account)
+    form = {"action": "close", "_selected_action": [case.pk]}
+    listing = reverse("admin:trading_case_changelist")
+
+    staff.post(listing, form | {"reason": ""})
+    case.refresh_from_db()
+    assert case.closed_at is None
+
+    staff.post(listing, form | {"reason": "a deposit, booked by hand"})
+    case.refresh_from_db()
+    assert (case.note, case.closed_by is not None) == ("a deposit, booked by hand", True)
+    assert AuditEvent.objects.filter(action="case.closed").count() == 1

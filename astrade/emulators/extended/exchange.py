@@ -101,7 +101,7 @@ class Exchange:
 
     def account_of(self, api_key: str | None) -> Account | None:
         """Whose key it is."""
-        return self._by_api_key.get(api_key or "")
+        return None if self.faults.is_on("key_revoked") else self._by_api_key.get(api_key or "")
 
     def situation(self, account: Account, market: Market) -> Situation:
         """What an order of the account would meet now."""

@@ -33,6 +33,7 @@ CATALOGUE: Mapping[str, str] = {
     "empty_answer": "200 without a body",
     "stale_snapshot": "reads answer what they answered before",
     "lookup_lag": "an order can't be looked up yet",
+    "key_revoked": "no API key is known any more: 401",
     "clock_skew": "the exchange's clock is 90 s ahead",
     # the engine
     "fill_overtakes_ack": "the account stream tells of an order before the request is answered",

@@ -25,6 +25,7 @@ def in_background(**options: Any) -> Iterator[Harness]:
     exchange = running(**options)
     try:
         harness = wait(exchange.__aenter__())
+        harness.wait = wait
         try:
             yield harness
         finally:

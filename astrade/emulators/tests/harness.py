@@ -1,6 +1,6 @@
 """An emulated exchange behind a real socket, moved by hand, and orders signed for it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -34,8 +34,8 @@ HOUR_MS = 3_600_000
 class ManualClock:
     """Stands still until moved."""
 
-    def __init__(self) -> None:
-        self.now = START
+    def __init__(self, start: datetime = START) -> None:
+        self.now = start
 
     def __call__(self) -> datetime:
         return self.now
@@ -45,7 +45,11 @@ class ManualClock:
 
 
 class Harness:
-    """What a test talks to: `exchange` to look into, HTTP and sockets to use it."""
+    """What a test talks to: `exchange` to look into, HTTP and sockets to use it. Where it serves in the background,
+    `wait` runs a coroutine of it to its end.
+    """
+
+    wait: Callable[[Coroutine[Any, Any, Any]], Any]
 
     def __init__(self, exchange: Exchange, clock: ManualClock, url: str, http: httpx.AsyncClient) -> None:
         self.exchange, self.clock, self.url, self.http = exchange, clock, url, http
@@ -210,9 +214,10 @@ async def running(
     faults: str = "",
     heartbeat: Heartbeat = HEARTBEAT,
     hang_s: float = 0.3,
+    start: datetime = START,
 ) -> AsyncIterator[Harness]:
     """An exchange of its own."""
-    clock = ManualClock()
+    clock = ManualClock(start)
     exchange = Exchange(seed=seed, clock=clock, symbols=symbols, faults=faults)
     server = Server(exchange, hang_s=hang_s, byte_every_s=0.002)
     async with (

@@ -11,6 +11,7 @@ from astrade.core.memory import settle
 from astrade.core.runners import RunnerFailed, supervise
 from gamification.reader import game_runners
 from marketdata.feeds.runner import feed_runners
+from trading.account_streams import account_stream_runners
 from trading.margin_watch import margin_watch_runners
 from trading.matcher import matcher_runners
 from trading.timekeeper import timekeeper_runners
@@ -31,6 +32,7 @@ class Command(BaseCommand):
                         *matcher_runners(),
                         *margin_watch_runners(),
                         *timekeeper_runners(),
+                        *account_stream_runners(),
                         *game_runners(),
                     ]
                 )

@@ -1,5 +1,6 @@
 """Orders over HTTP: shape in, one service call, shape out."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from trading.api.forms import PENDING, CancelQuery, OrderForm, OrdersQuery, Repl
 from trading.api.schemas import FillOut, OrderDetailOut, OrderOut, PreviewOut
 from trading.api.views.base import AccountView, expected_version, query
 from trading.domain import bodies
-from trading.domain.lifecycle import OrderSource, OrderStatus, OrderType, Side, TimeInForce, TriggerBy
+from trading.domain.lifecycle import LIVE, OrderSource, OrderStatus, OrderType, Side, TimeInForce, TriggerBy
 from trading.domain.replacing import Changes
 from trading.domain.slicing import TwapTerms
 from trading.domain.state import OrderRequest
@@ -115,13 +116,19 @@ class OrdersView(AccountView):
         asked = query(request, CancelQuery)
         side = Side(asked["side"]) if "side" in asked else None
         account = self.account(request, account_id)
-        return ok(services.cancel_orders(account=account, symbol=asked.get("symbol"), side=side))
+        cancelled = services.cancel_orders(account=account, symbol=asked.get("symbol"), side=side)
+        return ok(cancelled, status=ended_or_asked(cancelled))
 
     def listing(self, request: Request, account_id: UUID | None, *, open_only: bool) -> Answer:
         """One page of orders by the query's filters."""
         account = selectors.account_by_ref(self.account(request, account_id))
         orders = selectors.open_orders(account.pk) if open_only else selectors.orders_of(account.pk)
         return _orders_page(request, account, orders)
+
+
+def ended_or_asked(orders: Iterable[Mapping[str, Any]]) -> int:
+    """200 for orders that have ended, 202 where one waits for its venue's word."""
+    return 202 if any(order["status"] in LIVE for order in orders) else 200
 
 
 def idempotency_key(request: Request) -> str:
@@ -207,9 +214,10 @@ class OrderView(AccountView):
 
     @extend_schema(responses=OrderOut, operation_id="cancel_order")
     def delete(self, request: Request, order_id: UUID, account_id: UUID | None = None) -> Answer:
-        """Cancel the order."""
+        """Cancel the order. At a venue it ends when the venue says so: 202 until then."""
         account = self.account(request, account_id)
-        return ok(services.cancel_order(account=account, order=OrderRef(uuid=order_id)))
+        cancelled = services.cancel_order(account=account, order=OrderRef(uuid=order_id))
+        return ok(cancelled, status=ended_or_asked([cancelled]))
 
 
 class AccountOrderView(OrderView):

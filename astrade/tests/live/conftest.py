@@ -1,0 +1,55 @@
+"""Somebody with an account at an emulated venue, and the venue's own prices here."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from astrade.core.clock import system_clock
+from astrade.emulators.tests.background import in_background
+from astrade.emulators.tests.harness import Harness
+from astrade.tests.live.trader import Trader, forget_budget
+from astrade.tests.venue import extended_at
+from marketdata.catalogue import LISTINGS
+from marketdata.selectors import forget_markets
+from marketdata.services import list_market
+from marketdata.tests.factories import LISTED_AT
+from trading.tests.conftest import forget_prices
+
+
+@pytest.fixture
+def venue(transactional_db: None, settings: Any) -> Iterator[Harness]:
+    """An exchange of its own; its clock is ours and stands still."""
+    forget_budget()
+    with in_background(start=system_clock()) as harness, extended_at(harness.url, settings):
+        yield harness
+
+
+@pytest.fixture
+def trader(venue: Harness) -> Iterator[Trader]:
+    """Connected, the books begun, prices as the venue's."""
+    for listing in LISTINGS:
+        list_market(listing, at=LISTED_AT)
+    forget_markets()
+    made = Trader(venue)
+    made.prices()
+    made.connect()
+    yield made
+    forget_prices()
+    forget_markets()
+
+
+@pytest.fixture
+def venue_with_history(venue: Harness) -> Iterator[Trader]:
+    """Connected after trading elsewhere: a position, and an order half of which was filled."""
+    for listing in LISTINGS:
+        list_market(listing, at=LISTED_AT)
+    forget_markets()
+    made = Trader(venue)
+    made.elsewhere("take", qty="0.02")
+    made.elsewhere("place")
+    made.prices()
+    made.connect()
+    yield made
+    forget_prices()
+    forget_markets()

@@ -1,0 +1,178 @@
+"""Orders at a venue: the row beside the order, sending it after the commit, asking for its end (DESIGN §4.2).
+
+Nothing is sent that was not committed before, and nothing is sent twice: whoever placed an order sends it, once and at
+once, or nobody does. What becomes of it, `trading.services.venue_reports` books.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from accounts.models import Signing
+from accounts.services.terms import has_accepted_terms
+from astrade.core.errors import AstradeError, OrderTypeNotOffered, TermsNotAccepted
+from astrade.core.messages import MarketView
+from astrade.venues.errors import AlreadyThere, InvalidVenueCredentials, Unavailable, Unknown, VenueError
+from trading.domain.batch import Batch
+from trading.domain.lifecycle import OrderType, TimeInForce
+from trading.domain.shapes import Terms
+from trading.domain.state import OrderState
+from trading.models import VenueOrder
+from trading.selectors import signing_of
+from trading.services.venue_reports import lose_order, note_answer, refuse_order
+from trading.venues.base import Outgoing
+from trading.venues.choice import venue_account
+from trading.venues.extended import worst_price
+
+logger = logging.getLogger(__name__)
+NONCE_BELOW = 2**31  # 1 … 2**31 - 1, extended-api.md §11.5
+DRAWS_MAX = 5
+SENT_WITHIN_S = 3.0  # of its commit; later it isn't sent any more
+ANSWERED_WITHIN = timedelta(seconds=20)  # of its admission: longer than the way out and the call's own timeouts take
+LASTS_AT_MOST = timedelta(days=27)  # the testnet takes 28 days, the mainnet 90 (extended-api.md §4, 1135)
+IOC_LASTS = timedelta(hours=1)
+Body = Mapping[str, Any]
+
+
+class OutcomeUnknown(AstradeError):
+    """The order may or may not be at the venue and is being looked for; `details` shows it."""
+
+    code, message = 5005, "Outcome unknown, being reconciled"
+
+
+@dataclass(frozen=True, slots=True)
+class ToSend:
+    """An order on its way out; `since` is when it was admitted, by the monotonic clock."""
+
+    account_id: int
+    order_id: int
+    order: Outgoing
+    since: float
+
+
+def new_nonce() -> int:
+    """1 … 2**31 - 1, evenly."""
+    return 1 + secrets.randbelow(NONCE_BELOW - 1)
+
+
+def prepare(
+    batch: Batch, order: OrderState, *, terms: Terms, view: MarketView, draw: Callable[[], int] = new_nonce
+) -> ToSend:
+    """Write what the order is to be sent with beside it, in the booking's own transaction.
+
+    Raises TermsNotAccepted, InvalidVenueCredentials where the account isn't connected any more, and OrderTypeNotOffered
+    where its user signs.
+    """
+    if not has_accepted_terms(batch.account.user_id):
+        raise TermsNotAccepted
+    public_key, signing = signing_of(batch.account.id)
+    if public_key is None:
+        raise InvalidVenueCredentials(details={"account": "Not connected to its venue."})
+    if signing != Signing.DELEGATED:
+        raise OrderTypeNotOffered(details={"signing": signing})
+    outgoing = Outgoing(
+        external_id=str(order.uuid),
+        symbol=terms.symbol,
+        side=order.side,
+        type=order.type,
+        time_in_force=TimeInForce.IOC if order.time_in_force is TimeInForce.IOC else TimeInForce.GTT,
+        quantity=order.quantity,
+        price=worst_price(order.side, view.book, tick=terms.tick_size) if order.price is None else order.price,
+        post_only=order.post_only,
+        reduce_only=order.reduce_only,
+        fee_rate=terms.taker_fee_rate,
+        nonce=_fresh_nonce(batch, order, public_key, draw),
+        expires_at=_expiry(batch, order),
+    )
+    VenueOrder.objects.filter(order_id=order.id).update(
+        price=outgoing.price, fee_rate=outgoing.fee_rate, expires_at=outgoing.expires_at
+    )
+    return ToSend(batch.account.id, order.id, outgoing, monotonic())
+
+
+def _expiry(batch: Batch, order: OrderState) -> Any:
+    if order.type is OrderType.MARKET or order.time_in_force is TimeInForce.IOC:
+        return batch.now + IOC_LASTS
+    latest = batch.now + LASTS_AT_MOST
+    return latest if order.expires_at is None else min(order.expires_at, latest)
+
+
+def _fresh_nonce(batch: Batch, order: OrderState, public_key: str, draw: Callable[[], int]) -> int:
+    """A nonce that this key never signed with, kept with the order; drawn again while it was used before."""
+    for _ in range(DRAWS_MAX):
+        nonce = draw()
+        row = VenueOrder(
+            order_id=order.id,
+            account_id=batch.account.id,
+            external_id=str(order.uuid),
+            stark_public_key=public_key,
+            nonce=nonce,
+            deadline_at=batch.now + ANSWERED_WITHIN,
+        )
+        try:
+            with transaction.atomic():
+                row.save(force_insert=True)
+        except IntegrityError:
+            continue
+        return nonce
+    raise IntegrityError(f"{DRAWS_MAX} nonces were all used before")
+
+
+def send(outgoing: ToSend) -> Body:
+    """Send an order that was committed, once; returns it as it is after the venue's answer.
+
+    Raises OutcomeUnknown where nobody knows whether it arrived; the venue's refusal or what kept it from being sent,
+    with the order, which is then `rejected`, in its details. Raises RuntimeError inside a transaction: nothing is sent
+    that isn't committed.
+    """
+    if transaction.get_connection().in_atomic_block:
+        raise RuntimeError("an order is sent after its commit")
+    account_id, order_id = outgoing.account_id, outgoing.order_id
+    try:
+        if monotonic() - outgoing.since > SENT_WITHIN_S:
+            raise Unavailable("not sent in time")
+        venue_order_id = venue_account(account_id).place(outgoing.order)
+    except (Unknown, AlreadyThere) as lost:
+        body = lose_order(account_id, order_id, reason=reason_of(lost))
+        raise OutcomeUnknown(details={"order": body}) from lost
+    except AstradeError as refusal:  # the venue's, or from before anything left
+        body = refuse_order(account_id, order_id, reason=reason_of(refusal))
+        refusal.details = {**refusal.details, "order": body}
+        raise
+    except Exception:
+        lose_order(account_id, order_id, reason="failed_while_sending")
+        raise
+    return note_answer(account_id, order_id, venue_order_id=venue_order_id)
+
+
+def reason_of(error: AstradeError) -> str:
+    """What an order's history calls a venue's refusal or silence."""
+    cause = getattr(error, "cause", None) or getattr(error, "venue_code", None) or type(error).__name__
+    return f"venue:{cause}"[:64]
+
+
+def request_cancel(batch: Batch, orders: Iterable[OrderState]) -> list[str]:
+    """Note in the booking's transaction that these live orders are to end; returns what `send_cancel` then takes."""
+    wanted = VenueOrder.objects.filter(order_id__in=[order.id for order in orders if order.is_live])
+    wanted.filter(cancel_requested_at=None).update(cancel_requested_at=batch.now)
+    return list(wanted.order_by("pk").values_list("external_id", flat=True))
+
+
+def send_cancel(account_id: int, external_ids: Sequence[str]) -> None:
+    """Ask the venue for the orders' end; its reports tell what came of it. Call it outside any transaction.
+
+    A cancel may be sent any number of times, so nothing that happens to it here matters: `reconciling.sync_account`
+    repeats it while the order lives, also where it overtook the order itself.
+    """
+    if not external_ids:
+        return
+    try:
+        venue_account(account_id).cancel(external_ids)
+    except VenueError as error:
+        logger.warning("cancel_to_be_repeated", extra={"account": account_id, "reason": reason_of(error)})

@@ -1,0 +1,154 @@
+"""What a venue says, booked: answers, orders it shows, trades it made (`trading.domain.live`).
+
+Each report is one booking under the account's lock, in which what it is held against is read again: reports may come
+twice, late, in any order and by several processes. A difference that nobody can explain opens a `Case`.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import F
+
+from astrade.core.errors import NotFound
+from astrade.core.money import plain
+from marketdata.selectors import market_by_symbol
+from trading.domain import live
+from trading.domain.batch import Batch
+from trading.domain.live import NOT_FOUND, Told
+from trading.domain.margin import Board
+from trading.domain.reports import ShownOrder, VenueTrade
+from trading.domain.state import OrderState
+from trading.loading import AccountRef, OrderRef
+from trading.models import Case, Fill, VenueOrder
+from trading.services.bookings import booking, order_body_of, present_board
+from trading.services.cases import open_case
+
+logger = logging.getLogger(__name__)
+LOOKUPS_MIN, LOOKUPS_OVER, LOOKED_UP_AFTER = 5, timedelta(seconds=60), timedelta(seconds=30)  # DESIGN §4.2
+Body = Mapping[str, Any]
+
+
+@contextmanager
+def _on_order(account_id: int, named: OrderRef) -> Iterator[tuple[Batch, OrderState, Board]]:
+    board = present_board()
+    with booking(AccountRef(account_id=account_id), order=named) as batch:
+        order = batch.account.order
+        if order is None:
+            raise NotFound
+        yield batch, order, board
+
+
+def note_answer(account_id: int, order_id: int, *, venue_order_id: int) -> Body:
+    """The venue took the order under this id. Returns the order as it is now."""
+    with _on_order(account_id, OrderRef(order_id=order_id)) as (batch, order, board):
+        order.venue_order_id = venue_order_id
+        batch.touch(order)
+        _note_anomaly(batch, order, live.acknowledge(batch, order, board=board))
+        return order_body_of(batch.account, order)
+
+
+def lose_order(account_id: int, order_id: int, *, reason: str) -> Body:
+    """Nobody knows whether the venue has the order; it is looked for from now on. Returns it as it is now."""
+    with _on_order(account_id, OrderRef(order_id=order_id)) as (batch, order, board):
+        live.lose(batch, order, board=board, reason=reason)
+        return order_body_of(batch.account, order)
+
+
+def refuse_order(account_id: int, order_id: int, *, reason: str) -> Body:
+    """The venue refused the order, or it certainly never left. Returns it as it is now."""
+    with _on_order(account_id, OrderRef(order_id=order_id)) as (batch, order, board):
+        live.refuse(batch, order, board=board, reason=reason)
+        return order_body_of(batch.account, order)
+
+
+def apply_shown(account_id: int, shown: ShownOrder) -> bool:
+    """Follow an order as the venue shows it, or adopt one that nobody here made; whether that said anything new.
+
+    What is older than what was shown before is passed over. Raises UnknownMarket for an order of a market that isn't
+    listed here.
+    """
+    known = VenueOrder.objects.filter(account_id=account_id, external_id=shown.external_id)
+    order_id = known.values_list("order_id", flat=True).first()
+    if order_id is None:
+        return _adopt(account_id, shown)
+    with _on_order(account_id, OrderRef(order_id=order_id)) as (batch, order, board):
+        link = known.get()
+        if link.shown_at is not None and (
+            shown.at < link.shown_at or (shown.at == link.shown_at and not order.is_live)
+        ):
+            return False
+        known.update(shown_at=shown.at, lookups=0, first_lookup_at=None, last_lookup_at=None)
+        if order.venue_order_id is None:
+            order.venue_order_id = shown.venue_order_id
+            batch.touch(order)
+        told = live.apply_order(batch, order, shown, board=board)
+        if not told.changed and order.id in batch.orders:
+            live.show(batch, order, board=board)
+        _note_anomaly(batch, order, told)
+        return told.changed
+
+
+def _adopt(account_id: int, shown: ShownOrder) -> bool:
+    market, board = market_by_symbol(shown.symbol), present_board()
+    named = OrderRef(venue_order_id=shown.venue_order_id)
+    with booking(AccountRef(account_id=account_id), market_id=market.id, order=named) as batch:
+        if batch.account.order is not None or _is_linked(account_id, shown.external_id):
+            return False  # meanwhile
+        order = live.adopt(batch, shown, board=board, market_id=market.id, rules_id=market.rules_id)
+        VenueOrder.objects.create(
+            order_id=order.id, account_id=account_id, external_id=shown.external_id, shown_at=shown.at
+        )
+    logger.info("venue_order_adopted", extra={"account": account_id, "venue_order": shown.venue_order_id})
+    return True
+
+
+def _is_linked(account_id: int, external_id: str) -> bool:
+    return VenueOrder.objects.filter(account_id=account_id, external_id=external_id).exists()
+
+
+def record_fill(account_id: int, trade: VenueTrade) -> bool | None:
+    """Book a trade of the venue's, once; False if it was booked before, None if its order isn't known here yet.
+
+    A venue's trade is never refused: one that should not be is booked all the same, and opens a case.
+    """
+    market, board = market_by_symbol(trade.symbol), present_board()
+    named = OrderRef(venue_order_id=trade.venue_order_id)
+    with booking(AccountRef(account_id=account_id), market_id=market.id, order=named) as batch:
+        order = batch.account.order
+        if order is None:
+            return None
+        if Fill.objects.filter(account_id=account_id, order_id=order.id, venue_trade_id=trade.trade_id).exists():
+            return False
+        told = live.book_trade(batch, order, trade, board=board)
+        _note_anomaly(batch, order, told, trade=trade)
+    return True
+
+
+def note_lookup(account_id: int, order_id: int) -> Body:
+    """The venue was asked for the order and knows none. After enough of such answers (DESIGN §4.2) it is rejected as
+    not found, which the venue's evidence can still undo. Returns it as it is now.
+    """
+    with _on_order(account_id, OrderRef(order_id=order_id)) as (batch, order, board):
+        link = VenueOrder.objects.get(order_id=order_id)
+        counts = link.deadline_at is not None and batch.now >= link.deadline_at + LOOKED_UP_AFTER
+        if order.status not in live.UNANSWERED or not counts:
+            return order_body_of(batch.account, order)
+        first = link.first_lookup_at or batch.now
+        VenueOrder.objects.filter(order_id=order_id).update(
+            lookups=F("lookups") + 1, first_lookup_at=first, last_lookup_at=batch.now
+        )
+        if link.lookups + 1 >= LOOKUPS_MIN and batch.now - first >= LOOKUPS_OVER:
+            live.refuse(batch, order, board=board, reason=NOT_FOUND)
+        return order_body_of(batch.account, order)
+
+
+def _note_anomaly(batch: Batch, order: OrderState, told: Told, *, trade: VenueTrade | None = None) -> None:
+    if told.anomaly is None:
+        return
+    figures = {"number": order.number, "status": order.status, "quantity": plain(order.quantity)}
+    if trade is not None:
+        figures |= {"trade": trade.trade_id, "traded": plain(trade.quantity), "price": plain(trade.price)}
+    open_case(batch.account.id, Case.Kind(told.anomaly), subject=str(order.uuid), figures=figures)

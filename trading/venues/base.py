@@ -1,0 +1,93 @@
+"""What trading asks of a venue, whatever its wire: one protocol, an adapter for each (DESIGN §2).
+
+Calls go out after the commit, outside any lock. They end with an answer or raise one of `astrade.venues.errors`:
+`Refused` and `Unavailable` where nothing was done, `Unknown` where nobody knows, `AlreadyThere` where an earlier try
+arrived.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from trading.domain.lifecycle import OrderType, Side, TimeInForce
+from trading.domain.reports import ShownOrder, VenueFunding, VenueTrade
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """An order as it goes out: base units, quote per base. `price` is the worst one for a market order, `fee_rate` the
+    highest fee as a share of the notional; both are signed, with `nonce` and `expires_at`.
+    """
+
+    external_id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    quantity: Decimal
+    price: Decimal
+    post_only: bool
+    reduce_only: bool
+    fee_rate: Decimal
+    nonce: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownPosition:
+    """A position as the venue shows it: signed quantity, average entry price."""
+
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """An account as the venue shows it: cash in its currency, open positions, leverage by market."""
+
+    balance: Decimal
+    leverage: Mapping[str, int]
+    positions: Sequence[ShownPosition]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What one message of an account's stream tells; any of it may come twice, late or out of order."""
+
+    orders: Sequence[ShownOrder] = ()
+    trades: Sequence[VenueTrade] = ()
+
+
+class VenueAccount(Protocol):
+    """One account at a venue, with what it takes to act for it."""
+
+    def place(self, order: Outgoing) -> int:
+        """Send an order, once; returns the venue's id. The venue may still refuse it later, which its reports tell."""
+
+    def cancel(self, external_ids: Sequence[str]) -> None:
+        """Ask for the orders' end; the venue's reports tell whether it came to that."""
+
+    def find(self, external_id: str) -> Sequence[ShownOrder]:
+        """The orders the venue knows under this id, open and ended; empty where it knows none."""
+
+    def open_orders(self) -> Sequence[ShownOrder]:
+        """Every open order."""
+
+    def order(self, venue_order_id: int) -> ShownOrder | None:
+        """One order by the venue's id, open or ended; None where the venue knows none."""
+
+    def trades_since(self, trade_id: str | None, *, at_most: int) -> Sequence[VenueTrade]:
+        """Trades after the one named, oldest first; without one the newest `at_most`."""
+
+    def funding_since(self, payment_id: str | None, *, at_most: int) -> Sequence[VenueFunding]:
+        """Funding after the payment named, oldest first; without one the newest `at_most`."""
+
+    def holdings(self) -> Holdings:
+        """Balance and positions."""
+
+    def stream(self) -> AbstractAsyncContextManager[AsyncIterator[News]]:
+        """The account's stream, opened by entering; reading it ends by raising."""
