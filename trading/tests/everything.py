@@ -81,6 +81,8 @@ def add_margin_rows(account: TradingAccount) -> None:
 def add_venue_rows(account: TradingAccount) -> None:
     """How an order stands with a venue, what came from there and isn't placed, and a case."""
     order = Order.objects.filter(account=account).earliest("pk")
-    VenueOrder.objects.create(order=order, account=account, external_id=str(order.uuid), deadline_at=AT)
+    VenueOrder.objects.create(
+        order=order, account=account, external_id="sent", stark_public_key="0x1", nonce=1, deadline_at=AT
+    )
     VenueMessage.objects.create(account=account, kind="trade", key="1", body={})
     Case.objects.create(account=account, kind=Case.Kind.BALANCE_DIFFERS, subject="USD", figures={"booked": "1"})

@@ -80,6 +80,10 @@ COPIES: dict[str, tuple[str, Changes]] = {
     "risk_day_once": ("riskday", {}),
     "risk_day_ends_later": ("riskday", {"ends_at": LONG_AGO}),
     "balance_root_counts": ("balanceroot", {"number": 99, "accounts": 0}),
+    "venue_order_external_id_once": ("venueorder", {"order_id": -1, "nonce": 2}),
+    "venue_order_nonce_once": ("venueorder", {"order_id": -1, "external_id": "other"}),
+    "venue_message_once": ("venuemessage", {}),
+    "case_open_once": ("case", {}),
 }
 # The same, where the first copy is well and the second one too many.
 TWICE: dict[str, tuple[str, Changes, Changes]] = {
@@ -87,6 +91,11 @@ TWICE: dict[str, tuple[str, Changes, Changes]] = {
         "journalentry",
         {"uuid": NEW, "number": 98, "kind": "adjustment"},
         {"uuid": NEWER, "number": 99, "kind": "adjustment"},
+    ),
+    "order_venue_order_id_once": (
+        "order",
+        {"uuid": NEW, "number": 98, "client_order_id": "one", "venue_order_id": 5},
+        {"uuid": NEWER, "number": 99, "client_order_id": "other", "venue_order_id": 5},
     ),
     "adjustment_one_reversal_an_entry": (
         "adjustmentproposal",
