@@ -145,6 +145,14 @@ async def test_lookup_lag(harness: Harness):
     assert len(await harness.get("/user/orders/external/mine")) == 1
 
 
+async def test_a_revoked_key(harness: Harness):
+    await switch(harness, "key_revoked")
+    assert (await harness.call("GET", "/user/balance")).status_code == 401
+    assert (await harness.place()).status_code == 401
+    await switch(harness, "")
+    assert (await harness.call("GET", "/user/balance")).status_code == 200
+
+
 async def test_clock_skew(harness: Harness):
     short = to_ms(harness.clock()) + 60_000
     await switch(harness, "clock_skew")

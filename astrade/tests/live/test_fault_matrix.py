@@ -17,7 +17,7 @@ from trading.models import Order
 STREAMS_ONLY = {name for name in CATALOGUE if name.startswith(("stream_", "disconnect_", "heartbeat", "sequence_gap"))}
 FAULTS = sorted(set(CATALOGUE) - STREAMS_ONLY)
 SEEDS = range(20) if os.environ.get("CAMPAIGN") else range(1)
-STEPS = 8
+STEPS = 8 if os.environ.get("CAMPAIGN") else 5
 EVERY_WHICH = ("0.5", "1")
 
 
