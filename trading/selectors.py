@@ -229,7 +229,10 @@ def accounts_to_sync(*, since: datetime, at_most: int) -> list[int]:
     return list(due.order_by(F("synced_at").asc(nulls_first=True)).values_list("pk", flat=True)[:at_most])
 
 
-def unanswered_orders() -> list[tuple[int, int]]:
-    """Account and order of what was sent to a venue and is not known to have arrived, its deadline over."""
+def unanswered_orders(*, at_most: int = 50) -> list[tuple[int, int]]:
+    """Account and order of what was sent to a venue and is not known to have arrived, its deadline over; those first
+    that were looked for the longest ago.
+    """
     waiting = Order.objects.filter(status__in=sorted(UNANSWERED), at_venue__deadline_at__lte=Now())
-    return list(waiting.order_by("pk").values_list("account_id", "pk"))
+    longest_ago = F("at_venue__last_lookup_at").asc(nulls_first=True)
+    return list(waiting.order_by(longest_ago, "pk").values_list("account_id", "pk")[:at_most])

@@ -10,7 +10,7 @@ from django.db import transaction
 from prometheus_client import Gauge
 
 from astrade.core.clock import system_clock
-from astrade.venues.errors import VenueError
+from astrade.venues.errors import Unavailable, VenueError
 from trading.loading import AccountRef
 from trading.selectors import accounts_to_clear, accounts_to_sync, unanswered_orders
 from trading.services import funding
@@ -28,6 +28,8 @@ BATCHES_MAX = 200
 SYNC_EVERY = timedelta(minutes=5)
 SYNCED_AT_ONCE = 10  # every 15 s: some 300 calls a minute
 SYNC_EXPIRES_S = 15.0
+RESOLVE_EXPIRES_S = 5.0
+AWAY_AT_MOST = 3  # accounts that a venue didn't answer for: it is away
 SETTLED_WITHIN_S = 30.0
 ROOTS_CHECKED = 7
 ROOT_FINDINGS = Gauge(
@@ -67,14 +69,21 @@ def cancel_orders_of_frozen_users() -> None:
         logger.info("orders_of_frozen_user_cancelled", extra={"account": account_id, "orders": len(cancelled)})
 
 
-@shared_task
+@shared_task(expires=RESOLVE_EXPIRES_S)
 def resolve_unanswered_orders() -> None:
-    """Ask venues for orders whose answer was lost. One that can't be asked for now is asked for the next time."""
+    """Ask venues for orders whose answer was lost. One that can't be asked for now is asked for the next time, and with
+    it the rest where that happens on several accounts.
+    """
+    away: set[int] = set()
     for account_id, order_id in unanswered_orders():
+        if account_id in away or len(away) >= AWAY_AT_MOST:
+            continue
         try:
             resolve_order(account_id, order_id)
         except VenueError as error:
             logger.warning("order_not_resolved", extra={"order": order_id, "reason": reason_of(error)})
+            if isinstance(error, Unavailable):
+                away.add(account_id)
 
 
 @shared_task

@@ -57,16 +57,15 @@ def check_practice(account: AccountHead) -> None:
 
 def check_offered_live(request: OrderRequest, terms: Terms, *, venue: str) -> None:
     """Refuse what is not sent to a venue; raises OrderTypeNotOffered."""
-    wrong: dict[str, str] = {}
+    wrong = [name for name in ("take_profit", "stop_loss", "leverage") if getattr(request, name) is not None]
     if terms.venue != venue:
-        wrong["symbol"] = terms.symbol
+        wrong.append("symbol")
     if request.type not in OFFERED_LIVE:
-        wrong["type"] = request.type
+        wrong.append("type")
     if request.time_in_force is TimeInForce.FOK:
-        wrong["time_in_force"] = request.time_in_force
-    wrong |= {name: "" for name in ("take_profit", "stop_loss", "leverage") if getattr(request, name) is not None}
+        wrong.append("time_in_force")
     if wrong:
-        raise errors.OrderTypeNotOffered(details={"venue": venue, "not_offered": sorted(wrong)})
+        raise errors.OrderTypeNotOffered(details={"venue": venue, "not_offered": wrong})
 
 
 def _check_twap(request: OrderRequest) -> None:

@@ -78,7 +78,8 @@ def close_live_account(*, user_id: int, credential_id: int) -> None:
 def open_at_venue(account_id: int, venue: VenueAccount) -> bool:
     """Begin the books with what the venue holds; False if they have begun, or something kept coming in between.
 
-    What is read is of one moment: no trade and no funding came between the first and the last look.
+    What is read is of one moment: no trade and no funding came between the first and the last look. What is held on
+    markets that aren't listed here is left out, and a difference at the next sync.
     """
     for _ in range(TRIES):
         before = _marks(venue)
@@ -115,15 +116,12 @@ def _open(account_id: int, holdings: Holdings, orders: Sequence[ShownOrder], *, 
         _take_leverage(batch, holdings)
         for position in holdings.positions:
             batch.next_decision()
-            _take_over(batch, position, board=board)
+            with suppress(UnknownMarket):
+                _take_over(batch, position, board=board)
         for shown in orders:
             batch.next_decision()
-            market = market_by_symbol(shown.symbol)
-            rest = replace(shown, quantity=shown.quantity - shown.filled_quantity, filled_quantity=ZERO)
-            order = live.adopt(batch, rest, board=board, market_id=market.id, rules_id=market.rules_id)
-            VenueOrder.objects.create(
-                order_id=order.id, account_id=account_id, external_id=shown.external_id, shown_at=shown.at
-            )
+            with suppress(UnknownMarket):
+                _adopt_rest(batch, shown, board=board)
         body = balance_body(summarise(batch.account, board), asset=batch.account.cash.asset)
         batch.emit("balance_update", body)
         TradingAccount.objects.filter(pk=account_id).update(opened_at=batch.now, **asdict(marks))
@@ -135,6 +133,16 @@ def _take_leverage(batch: Batch, holdings: Holdings) -> None:
         with suppress(UnknownMarket):
             market_id = market_by_symbol(symbol).id
             batch.account.leverage[market_id] = batch.leverage[market_id] = leverage
+
+
+def _adopt_rest(batch: Batch, shown: ShownOrder, *, board: Board) -> None:
+    """An open order, with what of it is still to be filled."""
+    market = market_by_symbol(shown.symbol)
+    rest = replace(shown, quantity=shown.quantity - shown.filled_quantity, filled_quantity=ZERO)
+    order = live.adopt(batch, rest, board=board, market_id=market.id, rules_id=market.rules_id)
+    VenueOrder.objects.create(
+        order_id=order.id, account_id=batch.account.id, external_id=shown.external_id, shown_at=shown.at
+    )
 
 
 def _take_over(batch: Batch, position: ShownPosition, *, board: Board) -> None:

@@ -58,7 +58,7 @@ def place_order(*, account: AccountRef, symbol: str, request: OrderRequest, trav
     """Place an order; on a practice account what it gets at once is filled before this returns.
 
     On an account with simulated latency it is on its way then (`submitted`), unless it doesn't travel. On an account at
-    a venue it is committed, then sent, and returned as the venue answered; raises OutcomeUnknown where it did not. Call
+    a venue it is committed, then sent, and returned as the venue answered; raises Unknown where it did not. Call
     it outside any transaction.
     The same `client_order_id` with the same request returns the first order; with another one DuplicateClientOrderId is
     raised. Locks the account. A refusal rolls everything back, is kept as one `OrderRefusal` and raised as its error.

@@ -6,10 +6,9 @@ venue's own trades don't explain opens a case.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 from django.db.models.functions import Now
 from msgspec import convert
@@ -40,21 +39,17 @@ UNKNOWN_AT_MOST = timedelta(minutes=5)  # then somebody looks at it (DESIGN §4.
 CANCEL_AGAIN_AFTER = timedelta(seconds=10)
 
 
-def resolve_order(account_id: int, order_id: int) -> Mapping[str, Any]:
-    """Ask for an order whose answer was lost, by its own id; returns it as it is now.
-
-    Raises VenueError where the venue can't be asked.
-    """
+def resolve_order(account_id: int, order_id: int) -> None:
+    """Ask for an order whose answer was lost, by its own id. Raises VenueError where the venue can't be asked."""
     body = lose_order(account_id, order_id, reason=NO_ANSWER)
     link = VenueOrder.objects.get(order_id=order_id)
     if link.deadline_at is not None and link.deadline_at + UNKNOWN_AT_MOST < system_clock():
         figures = {"number": body["number"], "lookups": link.lookups}
         open_case(account_id, Case.Kind.UNKNOWN_ORDER, subject=str(body["id"]), figures=figures)
-    shown = venue_account(account_id).find(link.external_id)
-    if not shown:
-        return note_lookup(account_id, order_id)
-    _follow(account_id, shown)
-    return body
+    if shown := venue_account(account_id).find(link.external_id):
+        _follow(account_id, shown)
+    else:
+        note_lookup(account_id, order_id)
 
 
 def sync_account(account_id: int) -> None:

@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -20,7 +20,7 @@ from astrade.core.errors import AstradeError, OrderTypeNotOffered, TermsNotAccep
 from astrade.core.messages import MarketView
 from astrade.venues.errors import AlreadyThere, InvalidVenueCredentials, Unavailable, Unknown, VenueError
 from trading.domain.batch import Batch
-from trading.domain.lifecycle import OrderType, TimeInForce
+from trading.domain.lifecycle import TimeInForce
 from trading.domain.shapes import Terms
 from trading.domain.state import OrderState
 from trading.models import VenueOrder
@@ -38,12 +38,6 @@ ANSWERED_WITHIN = timedelta(seconds=20)  # of its admission: longer than the way
 LASTS_AT_MOST = timedelta(days=27)  # the testnet takes 28 days, the mainnet 90 (extended-api.md §4, 1135)
 IOC_LASTS = timedelta(hours=1)
 Body = Mapping[str, Any]
-
-
-class OutcomeUnknown(AstradeError):
-    """The order may or may not be at the venue and is being looked for; `details` shows it."""
-
-    code, message = 5005, "Outcome unknown, being reconciled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,45 +70,45 @@ def prepare(
         raise InvalidVenueCredentials(details={"account": "Not connected to its venue."})
     if signing != Signing.DELEGATED:
         raise OrderTypeNotOffered(details={"signing": signing})
-    outgoing = Outgoing(
+    price = worst_price(order.side, view.book, tick=terms.tick_size) if order.price is None else order.price
+    row = VenueOrder(
+        order_id=order.id,
+        account_id=batch.account.id,
         external_id=str(order.uuid),
+        stark_public_key=public_key,
+        price=price,
+        fee_rate=terms.taker_fee_rate,
+        expires_at=_expiry(batch, order),
+        deadline_at=batch.now + ANSWERED_WITHIN,
+    )
+    outgoing = Outgoing(
+        external_id=row.external_id,
         symbol=terms.symbol,
         side=order.side,
         type=order.type,
         time_in_force=TimeInForce.IOC if order.time_in_force is TimeInForce.IOC else TimeInForce.GTT,
         quantity=order.quantity,
-        price=worst_price(order.side, view.book, tick=terms.tick_size) if order.price is None else order.price,
+        price=price,
         post_only=order.post_only,
         reduce_only=order.reduce_only,
         fee_rate=terms.taker_fee_rate,
-        nonce=_fresh_nonce(batch, order, public_key, draw),
+        nonce=_keep(row, draw),
         expires_at=_expiry(batch, order),
-    )
-    VenueOrder.objects.filter(order_id=order.id).update(
-        price=outgoing.price, fee_rate=outgoing.fee_rate, expires_at=outgoing.expires_at
     )
     return ToSend(batch.account.id, order.id, outgoing, monotonic())
 
 
-def _expiry(batch: Batch, order: OrderState) -> Any:
-    if order.type is OrderType.MARKET or order.time_in_force is TimeInForce.IOC:
+def _expiry(batch: Batch, order: OrderState) -> datetime:
+    if order.time_in_force is TimeInForce.IOC:
         return batch.now + IOC_LASTS
     latest = batch.now + LASTS_AT_MOST
     return latest if order.expires_at is None else min(order.expires_at, latest)
 
 
-def _fresh_nonce(batch: Batch, order: OrderState, public_key: str, draw: Callable[[], int]) -> int:
-    """A nonce that this key never signed with, kept with the order; drawn again while it was used before."""
+def _keep(row: VenueOrder, draw: Callable[[], int]) -> int:
+    """Write the row with a nonce that its key never signed with; drawn again while it was used before."""
     for _ in range(DRAWS_MAX):
-        nonce = draw()
-        row = VenueOrder(
-            order_id=order.id,
-            account_id=batch.account.id,
-            external_id=str(order.uuid),
-            stark_public_key=public_key,
-            nonce=nonce,
-            deadline_at=batch.now + ANSWERED_WITHIN,
-        )
+        row.nonce = nonce = draw()
         try:
             with transaction.atomic():
                 row.save(force_insert=True)
@@ -127,7 +121,7 @@ def _fresh_nonce(batch: Batch, order: OrderState, public_key: str, draw: Callabl
 def send(outgoing: ToSend) -> Body:
     """Send an order that was committed, once; returns it as it is after the venue's answer.
 
-    Raises OutcomeUnknown where nobody knows whether it arrived; the venue's refusal or what kept it from being sent,
+    Raises Unknown where nobody knows whether it arrived; the venue's refusal or what kept it from being sent,
     with the order, which is then `rejected`, in its details. Raises RuntimeError inside a transaction: nothing is sent
     that isn't committed.
     """
@@ -140,15 +134,19 @@ def send(outgoing: ToSend) -> Body:
         venue_order_id = venue_account(account_id).place(outgoing.order)
     except (Unknown, AlreadyThere) as lost:
         body = lose_order(account_id, order_id, reason=reason_of(lost))
-        raise OutcomeUnknown(details={"order": body}) from lost
+        raise _with_order(Unknown(reason_of(lost)), body) from lost
     except AstradeError as refusal:  # the venue's, or from before anything left
         body = refuse_order(account_id, order_id, reason=reason_of(refusal))
-        refusal.details = {**refusal.details, "order": body}
-        raise
+        raise _with_order(refusal, body) from None
     except Exception:
         lose_order(account_id, order_id, reason="failed_while_sending")
         raise
     return note_answer(account_id, order_id, venue_order_id=venue_order_id)
+
+
+def _with_order(error: AstradeError, body: Body) -> AstradeError:
+    error.details = {**error.details, "order": body}
+    return error
 
 
 def reason_of(error: AstradeError) -> str:

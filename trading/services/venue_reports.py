@@ -127,22 +127,21 @@ def record_fill(account_id: int, trade: VenueTrade) -> bool | None:
     return True
 
 
-def note_lookup(account_id: int, order_id: int) -> Body:
+def note_lookup(account_id: int, order_id: int) -> None:
     """The venue was asked for the order and knows none. After enough of such answers (DESIGN §4.2) it is rejected as
-    not found, which the venue's evidence can still undo. Returns it as it is now.
+    not found, which the venue's evidence can still undo.
     """
     with _on_order(account_id, OrderRef(order_id=order_id)) as (batch, order, board):
         link = VenueOrder.objects.get(order_id=order_id)
         counts = link.deadline_at is not None and batch.now >= link.deadline_at + LOOKED_UP_AFTER
         if order.status not in live.UNANSWERED or not counts:
-            return order_body_of(batch.account, order)
+            return
         first = link.first_lookup_at or batch.now
         VenueOrder.objects.filter(order_id=order_id).update(
             lookups=F("lookups") + 1, first_lookup_at=first, last_lookup_at=batch.now
         )
         if link.lookups + 1 >= LOOKUPS_MIN and batch.now - first >= LOOKUPS_OVER:
             live.refuse(batch, order, board=board, reason=NOT_FOUND)
-        return order_body_of(batch.account, order)
 
 
 def _note_anomaly(batch: Batch, order: OrderState, told: Told, *, trade: VenueTrade | None = None) -> None:

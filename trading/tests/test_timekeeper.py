@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from astrade.core.leases import acquire, release
 from trading.domain.lifecycle import TimeInForce
 from trading.models import DeadManSwitch, Event, Order, OrderTransition, TradingAccount
-from trading.services.due import set_switch
+from trading.services.arrivals import arrivals
+from trading.services.due import due_work, set_switch
 from trading.tests.conftest import Feed
 from trading.tests.factories import open_account, place, ref
 from trading.tests.test_concurrency import assert_whole
@@ -162,18 +164,17 @@ def test_streams_runs_one_of_each() -> None:
 
 
 def test_what_is_due_is_found_by_its_indexes(account: TradingAccount) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute("SET LOCAL enable_sort = off")  # in a table of a few rows another index and a sort cost the same
-        for query, index in (
-            ("SELECT account_id FROM trading_order WHERE status IN ('new', 'open', 'partially_filled', 'submitted', "
-             "'unknown', 'untriggered') AND expires_at <= now() ORDER BY expires_at", "order_live_by_expiry"),
-            ("SELECT account_id FROM trading_deadmanswitch WHERE fires_at <= now() ORDER BY fires_at",
-             "dead_man_switch_armed"),
-            ("SELECT account_id FROM trading_order WHERE status = 'submitted' AND arrives_at <= now() "
-             "ORDER BY arrives_at, id", "order_on_its_way"),
-            ("SELECT account_id FROM trading_adjustmentproposal WHERE state = 'pending' AND expires_at <= now() "
-             "ORDER BY expires_at", "adjustment_by_expiry"),
-        ):  # fmt: skip
-            cursor.execute(f"EXPLAIN {query}")
-            assert index in str(cursor.fetchall())
+    with CaptureQueriesContext(connection) as asked:
+        due_work()
+        arrivals()
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        for other_way in ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin"):  # as cheap in tables without rows
+            cursor.execute(f"SET LOCAL enable_{other_way} = off")
+        plans = ""
+        for query in asked:
+            cursor.execute(f"EXPLAIN {query['sql']}")
+            plans += "\n".join(line for (line,) in cursor.fetchall())
+    for index in ("order_live_by_expiry", "dead_man_switch_armed", "order_on_its_way", "adjustment_by_expiry"):
+        assert f"using {index} on" in plans
+    assert "Disabled: true" not in plans

@@ -1,6 +1,6 @@
 """Somebody with an account at an emulated venue, and the venue's own prices here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from astrade.emulators.tests.background import in_background
 from astrade.emulators.tests.harness import Harness
 from astrade.tests.live.trader import Trader, forget_budget
 from astrade.tests.venue import extended_at
-from marketdata.catalogue import LISTINGS
+from marketdata.catalogue import LISTINGS, Listing
 from marketdata.selectors import forget_markets
 from marketdata.services import list_market
 from marketdata.tests.factories import LISTED_AT
@@ -26,30 +26,36 @@ def venue(transactional_db: None, settings: Any) -> Iterator[Harness]:
 
 
 @pytest.fixture
-def trader(venue: Harness) -> Iterator[Trader]:
-    """Connected, the books begun, prices as the venue's."""
-    for listing in LISTINGS:
-        list_market(listing, at=LISTED_AT)
-    forget_markets()
-    made = Trader(venue)
-    made.prices()
-    made.connect()
-    yield made
+def listed(venue: Harness) -> Iterator[None]:
+    """Every market is."""
+    list_markets(LISTINGS)
+    yield
     forget_prices()
     forget_markets()
 
 
-@pytest.fixture
-def venue_with_history(venue: Harness) -> Iterator[Trader]:
-    """Connected after trading elsewhere: a position, and an order half of which was filled."""
-    for listing in LISTINGS:
+def list_markets(listings: Iterable[Listing]) -> None:
+    """Take these into the catalogue."""
+    for listing in listings:
         list_market(listing, at=LISTED_AT)
     forget_markets()
+
+
+@pytest.fixture
+def trader(venue: Harness, listed: None) -> Trader:
+    """Connected, the books begun, prices as the venue's."""
+    made = Trader(venue)
+    made.prices()
+    made.connect()
+    return made
+
+
+@pytest.fixture
+def trader_with_history(venue: Harness, listed: None) -> Trader:
+    """Connected after trading elsewhere: a position, and an order that rests."""
     made = Trader(venue)
     made.elsewhere("take", qty="0.02")
     made.elsewhere("place")
     made.prices()
     made.connect()
-    yield made
-    forget_prices()
-    forget_markets()
+    return made

@@ -10,21 +10,23 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import F
 
-from astrade.emulators.tests.harness import BTC
+from astrade.emulators.tests.harness import BTC, Harness
+from astrade.tests.live.conftest import list_markets
 from astrade.tests.live.trader import Trader
 from astrade.tests.venue import EXTENDED
+from marketdata.catalogue import LISTINGS
 from marketdata.selectors import market_by_symbol, markets_by_id
 from trading.domain.booking import admit
 from trading.domain.lifecycle import OrderType, Side
 from trading.domain.margin import Board
 from trading.domain.state import OrderRequest
 from trading.loading import AccountRef
-from trading.models import Case, CashBalance, FundingPayment, Order, Position, VenueOrder
+from trading.models import Case, CashBalance, FundingPayment, Order, Position, VenueMessage, VenueOrder
 from trading.resting import waiting_orders
 from trading.selectors import unanswered_orders
 from trading.services import orders as services
 from trading.services.bookings import booking
-from trading.services.reconciling import resolve_order
+from trading.services.reconciling import mark_refused, resolve_order
 from trading.services.venue_orders import prepare
 from trading.venues.choice import venue_account
 from trading.verification import verify_ledger
@@ -167,9 +169,8 @@ def test_orders_that_the_user_signs_are_not_taken_yet(trader: Trader) -> None:
     assert trader.there.orders == {}
 
 
-def test_what_was_at_the_venue_before_is_taken_over(venue_with_history: Trader) -> None:
-    trader = venue_with_history
-
+def test_what_was_at_the_venue_before_is_taken_over(trader_with_history: Trader) -> None:
+    trader = trader_with_history
     position = Position.objects.get(account=trader.account)
     (there,) = trader.there.positions.values()
     assert position.quantity == there.state.quantity
@@ -178,6 +179,49 @@ def test_what_was_at_the_venue_before_is_taken_over(venue_with_history: Trader) 
     trader.sync()
     assert not Case.objects.exists()
     assert not [rows for _, rows in verify_ledger() if rows]
+
+
+def test_what_is_held_on_a_market_that_is_not_listed_keeps_nobody_from_beginning(venue: Harness) -> None:
+    list_markets(listing for listing in LISTINGS if listing.symbol != BTC)
+    trader = Trader(venue)
+    trader.elsewhere("take")
+    trader.elsewhere("place")
+    trader.connect()
+
+    trader.sync()
+
+    assert trader.account.opened_at is not None
+    assert not Order.objects.exists()
+    assert [(case.kind, case.subject) for case in Case.objects.all()] == [("position_differs", BTC)]
+
+
+def test_a_trade_that_cannot_be_placed_is_kept_and_booked_once_it_can(venue: Harness) -> None:
+    list_markets(listing for listing in LISTINGS if listing.symbol != BTC)
+    trader = Trader(venue)
+    trader.connect()
+    trader.elsewhere("take")
+    trader.sync()
+    (message,) = VenueMessage.objects.all()
+    assert (message.key, message.understood_at) == (str(trader.there.trades[0].id), None)
+    assert Case.objects.filter(kind="unplaced_trade", subject=message.key).count() == 1
+
+    list_markets(LISTINGS)
+    trader.sync()
+
+    message.refresh_from_db()
+    assert message.understood_at is not None
+    assert trader.differences() == []
+
+
+def test_a_key_that_was_refused_is_replaced_on_the_same_account(trader: Trader) -> None:
+    account = trader.account
+    mark_refused(account.pk)
+    assert trader.place().error == (401, 5001)
+
+    trader.connect()
+
+    assert trader.account == account
+    assert trader.place().status == 201
 
 
 def test_an_order_made_elsewhere_is_adopted_with_its_trades(trader: Trader) -> None:
