@@ -17,8 +17,21 @@ from astrade.core.permissions import Caller
 from trading.domain.bodies import event_frame
 from trading.domain.lifecycle import LIVE, LedgerAccount, OrderSource, OrderType
 from trading.domain.live import UNANSWERED
+from trading.domain.state import PositionState
 from trading.loading import AccountRef, OrderRef
-from trading.models import Deposit, Event, Fill, JournalEntry, Order, Position, Posting, TradingAccount, Transfer
+from trading.models import (
+    Case,
+    Deposit,
+    Event,
+    Fill,
+    JournalEntry,
+    Order,
+    Position,
+    Posting,
+    TradingAccount,
+    Transfer,
+    VenueOrder,
+)
 
 FRAMES_MAX = 1000
 OPENING = "faucet:"  # before the account's id: the reference of the entry with its starting balance
@@ -236,3 +249,19 @@ def unanswered_orders(*, at_most: int = 50) -> list[tuple[int, int]]:
     waiting = Order.objects.filter(status__in=sorted(UNANSWERED), at_venue__deadline_at__lte=Now())
     longest_ago = F("at_venue__last_lookup_at").asc(nulls_first=True)
     return list(waiting.order_by(longest_ago, "pk").values_list("account_id", "pk")[:at_most])
+
+
+def lost_protection(account_id: int, position: PositionState) -> Order | None:
+    """The newest order at a venue that protected this position, or brought along what should, where none does any more
+    and nobody here wished that; None if all is as it should be, or somebody has been told.
+    """
+    of_market = Order.objects.filter(account_id=account_id, market_id=position.market_id)
+    protective = Q(role__isnull=False)
+    if position.opened_at is None or of_market.filter(protective, status__in=sorted(LIVE)).exists():
+        return None
+    bare_entry = Q(filled_quantity__gt=0, children=None) & (Q(stop_loss__isnull=False) | Q(take_profit__isnull=False))
+    since = of_market.filter(updated_at__gte=position.opened_at).exclude(status__in=sorted(LIVE))
+    last = since.filter(protective | bare_entry).order_by("-pk").first()
+    wished = last is not None and VenueOrder.objects.filter(order=last, cancel_requested_at__isnull=False).exists()
+    known = last is not None and Case.objects.filter(kind=Case.Kind.PROTECTION_LOST, subject=str(last.uuid)).exists()
+    return None if wished or known else last

@@ -22,7 +22,7 @@ ACTIVE = "active"
 REDUCE_ONLY = "reduce_only"
 SPOT = "spot"
 EXPIRES_WITHIN = timedelta(days=90)
-OFFERED_LIVE = frozenset({OrderType.MARKET, OrderType.LIMIT})
+OFFERED_LIVE = frozenset({OrderType.MARKET, OrderType.LIMIT, *CONDITIONAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ def check_practice(account: AccountHead) -> None:
 
 def check_offered_live(request: OrderRequest, terms: Terms, *, venue: str) -> None:
     """Refuse what is not sent to a venue; raises OrderTypeNotOffered."""
-    wrong = [name for name in ("take_profit", "stop_loss", "leverage") if getattr(request, name) is not None]
+    wrong = [] if request.leverage is None else ["leverage"]
     if terms.venue != venue:
         wrong.append("symbol")
     if request.type not in OFFERED_LIVE:
@@ -206,6 +206,8 @@ def check_trigger(request: OrderRequest, terms: Terms, quote: Quote) -> None:
 
 def check_protection(request: OrderRequest, terms: Terms, quote: Quote) -> None:
     """The take profit and stop loss that an order brings lie on their sides of the price it enters at."""
+    if request.role is not None:
+        return  # held against the position (`trading.services.venue_changes`)
     entry = request.price if request.price is not None else request.trigger_price
     if request.type is OrderType.MARKET:
         entry = quote.mark

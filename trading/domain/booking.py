@@ -232,6 +232,7 @@ def _new_order(batch: Batch, request: OrderRequest, *, terms: Terms, leverage: i
         trigger_by=_trigger_by(request),
         take_profit=request.take_profit,
         stop_loss=request.stop_loss,
+        role=request.role,
     )
     batch.touch(order)
     return order

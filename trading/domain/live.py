@@ -6,9 +6,11 @@ changes nothing. A trade is never refused: one that exceeds the order, or belong
 returned as an anomaly for somebody to look at.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from uuid import UUID
 
-from astrade.core.money import ZERO
+from astrade.core.money import ZERO, plain
 from trading.domain import filling
 from trading.domain.batch import Batch
 from trading.domain.ending import announce, end_order
@@ -21,6 +23,7 @@ from trading.domain.state import OrderState
 NOT_FOUND = "not_found_at_venue"
 UNANSWERED = frozenset({OrderStatus.SUBMITTED, OrderStatus.UNKNOWN})
 OVERFILLED, FILLED_AFTER_REJECTION, REVIVED = "overfilled", "filled_after_rejection", "alive_after_rejection"
+CUT = "cut_to_position"
 _ENDED = frozenset({OrderStatus.CANCELLED, OrderStatus.EXPIRED})
 _ADOPTED_AS = {OrderStatus.PARTIALLY_FILLED: OrderStatus.OPEN, OrderStatus.FILLED: OrderStatus.OPEN}  # by its trades
 
@@ -51,6 +54,12 @@ def refuse(batch: Batch, order: OrderState, *, board: Board, reason: str) -> Tol
     return Told(changed=True)
 
 
+def take_answer(batch: Batch, order: OrderState, *, board: Board) -> Told:
+    """The venue took it; what waits for a trigger is `untriggered` then."""
+    waits = order.trigger_price is not None
+    return acknowledge(batch, order, board=board, to=OrderStatus.UNTRIGGERED if waits else OrderStatus.OPEN)
+
+
 def acknowledge(batch: Batch, order: OrderState, *, board: Board, to: OrderStatus = OrderStatus.OPEN) -> Told:
     """The venue has it: `open`, or `untriggered` until it fires. One called rejected lives again, an anomaly."""
     if order.status in UNANSWERED or (order.status is OrderStatus.UNTRIGGERED and to is OrderStatus.OPEN):
@@ -79,8 +88,26 @@ def show(batch: Batch, order: OrderState, *, board: Board) -> None:
 
 def apply_order(batch: Batch, order: OrderState, shown: ShownOrder, *, board: Board) -> Told:
     """Follow the order as the venue shows it. Fills are booked by their trades alone: an order that is shown as filled
-    is acknowledged, and becomes `filled` with its last trade.
+    is acknowledged, and becomes `filled` with its last trade. What closes a position has its size once it is triggered.
     """
+    resized = _resize(batch, order, shown)
+    told = _follow_status(batch, order, shown, board=board)
+    if resized and not told.changed:
+        show(batch, order, board=board)
+    return replace(told, changed=True) if resized else told
+
+
+def _resize(batch: Batch, order: OrderState, shown: ShownOrder) -> bool:
+    """Reduce-only orders bind no margin, so that no sum changes."""
+    if order.role is None or shown.quantity in (ZERO, order.quantity) or shown.quantity < order.filled_quantity:
+        return False
+    change = {"quantity": [plain(order.quantity), plain(shown.quantity)]}
+    order.quantity = shown.quantity
+    batch.note_change(order, change, reason=CUT)
+    return True
+
+
+def _follow_status(batch: Batch, order: OrderState, shown: ShownOrder, *, board: Board) -> Told:
     match shown.status:
         case OrderStatus.OPEN | OrderStatus.PARTIALLY_FILLED | OrderStatus.FILLED:
             return acknowledge(batch, order, board=board)
@@ -102,7 +129,8 @@ def _end(batch: Batch, order: OrderState, *, to: OrderStatus, board: Board, reas
 def book_trade(batch: Batch, order: OrderState, trade: VenueTrade, *, board: Board) -> Told:
     """Book a trade of the order that was not booked yet; the caller has looked, under the account's lock.
 
-    A trade beyond the order's quantity shows that the venue holds it for more: the quantity follows.
+    A trade beyond the order's quantity shows that the venue holds it for more: the quantity follows. That is no anomaly
+    of what closes a position, whatever its size.
     """
     account, terms = batch.account, board.markets[order.market_id]
     anomaly = FILLED_AFTER_REJECTION if order.status is OrderStatus.REJECTED else None
@@ -114,7 +142,7 @@ def book_trade(batch: Batch, order: OrderState, trade: VenueTrade, *, board: Boa
         before = order.quantity
         order.quantity += surplus
         batch.note_change(order, {"quantity": [str(before), str(order.quantity)]}, reason=OVERFILLED)
-        anomaly = OVERFILLED
+        anomaly = anomaly if order.role is not None else OVERFILLED
     filling.execute(
         batch,
         order,
@@ -142,13 +170,25 @@ def _follow_fill(batch: Batch, order: OrderState) -> None:
 
 
 def adopt(
-    batch: Batch, shown: ShownOrder, *, board: Board, market_id: int, rules_id: int, name: str | None = None
+    batch: Batch,
+    shown: ShownOrder,
+    *,
+    board: Board,
+    market_id: int,
+    rules_id: int,
+    name: str | None = None,
+    parent: tuple[int, UUID] | None = None,
 ) -> OrderState:
     """An order that the venue shows and nobody here made. Its fills follow by their trades. Its client order id is
-    `name`, else made of the venue's id.
+    `name`, else made of the venue's id. `parent` names the order of ours that brought it along,
+    if one did.
+
+    What closes whatever the position then is shows no quantity: it is the position's now, or, where none is open, a
+    step.
     """
     account = batch.account
     account.order_count += 1
+    parent_id, parent_uuid = parent or (None, None)
     order = OrderState(
         id=batch.next_id(),
         uuid=batch.new_uuid(),
@@ -160,13 +200,13 @@ def adopt(
         side=shown.side,
         type=shown.type,
         time_in_force=shown.time_in_force,
-        quantity=shown.quantity,
+        quantity=shown.quantity or _held(batch, market_id) or board.markets[market_id].step_size,
         price=shown.price,
         post_only=shown.post_only,
         reduce_only=shown.reduce_only,
         leverage=account.leverage_on(market_id),
         tag="",
-        source=OrderSource.EXTERNAL,
+        source=OrderSource.EXTERNAL if parent is None else OrderSource.APP,
         status=OrderStatus.NEW,
         reason="",
         filled_quantity=ZERO,
@@ -180,6 +220,12 @@ def adopt(
         created_at=min(shown.at, batch.now),
         updated_at=batch.now,
         venue_order_id=shown.venue_order_id,
+        trigger_price=shown.trigger_price,
+        trigger_by=shown.trigger_by,
+        take_profit=shown.take_profit,
+        role=shown.role,
+        parent_id=parent_id,
+        parent_uuid=parent_uuid,
     )
     batch.touch(order)
     batch.move(order, _ADOPTED_AS.get(shown.status, shown.status), reason=shown.reason)
@@ -187,3 +233,8 @@ def adopt(
         account.orders_on(market_id).add(order)
     show(batch, order, board=board)
     return order
+
+
+def _held(batch: Batch, market_id: int) -> Decimal:
+    position = batch.account.positions.get(market_id)
+    return ZERO if position is None else abs(position.quantity)

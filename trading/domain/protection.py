@@ -1,5 +1,8 @@
 """Take profits and stop losses: reduce-only orders that wait, and follow the position they close. Pure.
 
+At a venue it is the venue that keeps them so: nothing of this happens to an account there, whose protective orders
+follow what the venue shows of them (`trading.domain.live`).
+
 They come with an order (`attach`: they live from its first fill on, and close at most what it opened) or belong to a
 position (`Position.stop_loss`, `Position.take_profit`: without a parent, always as large as the position). After
 whatever changed a position, `follow` makes them what they must be: ended when there is nothing left to close, never
@@ -53,15 +56,23 @@ def levels(position: PositionState, protective: Iterable[OrderState]) -> dict[st
     found: dict[str, Decimal | None] = {}
     for role in OrderRole:
         nearest = max if (position.quantity > 0) == (role is OrderRole.STOP_LOSS) else min
-        prices = [leg.trigger_price for leg in waiting if leg.role is role and leg.trigger_price is not None]
+        prices = [price for leg in waiting if (price := _level(leg, role)) is not None]
         found[role.value] = price_of(position, role) or nearest(prices, default=None)
     return found
+
+
+def _level(leg: OrderState, role: OrderRole) -> Decimal | None:
+    if leg.role is role:
+        return leg.trigger_price
+    return leg.take_profit if role is OrderRole.TAKE_PROFIT else None  # the other of a venue's pair
 
 
 def attach(batch: Batch, parent: OrderState, *, quantity: Decimal, terms: Terms, sequence: int) -> None:
     """Let what `parent` brought along protect the `quantity` it just filled at book `sequence`, as far as that opened a
     position.
     """
+    if batch.account.is_live:
+        return
     held = batch.account.positions[terms.id].quantity
     opened = min(quantity, abs(held)) if held * parent.side.sign > 0 else ZERO
     for role, price in ((OrderRole.TAKE_PROFIT, parent.take_profit), (OrderRole.STOP_LOSS, parent.stop_loss)):
@@ -80,7 +91,7 @@ def attach(batch: Batch, parent: OrderState, *, quantity: Decimal, terms: Terms,
 def follow(batch: Batch, terms: Terms) -> None:
     """Make the protective orders of a market what its position needs."""
     position = batch.account.positions.get(terms.id)
-    if position is None:
+    if position is None or batch.account.is_live:
         return
     for leg in list(_waiting(batch.account.protective, terms.id)):
         quantity = _needed(leg, position)
@@ -152,8 +163,10 @@ def _protect(batch: Batch, terms: Terms, role: OrderRole, price: Decimal | None,
 
 def forget(batch: Batch, leg: OrderState) -> None:
     """A position whose own protective order is cancelled is no longer protected by it."""
+    if batch.account.is_live or leg.role is None or leg.parent_id is not None:
+        return
     position = batch.account.positions.get(leg.market_id)
-    if leg.role is not None and leg.parent_id is None and position is not None and position.quantity:
+    if position is not None and position.quantity:
         batch.position_on(leg.market_id)
         _set_price(position, leg.role, None)
         position.version += 1

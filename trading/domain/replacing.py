@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import NoReturn
 
@@ -22,6 +23,7 @@ from trading.domain.shapes import Terms
 from trading.domain.state import OrderRequest, OrderState
 
 REPLACED = "replaced"
+ON_THE_WAY = frozenset({OrderStatus.SUBMITTED, OrderStatus.UNKNOWN})
 Wanted = Mapping[str, tuple[Decimal | None, Decimal]]  # name → before, after
 
 
@@ -61,14 +63,9 @@ def replace_order(
     keeps its place in the queue, and needs no `view`; anything else passes all checks of a new order and is admitted
     anew.
     """
-    wanted = changes.of(order)
-    if not wanted and (order.is_live or order.status is OrderStatus.FILLED):
+    wanted = _wanted(order, changes, version=version, now=batch.now)
+    if not wanted:
         return
-    if not order.is_live or order.is_expired(batch.now) or order.status is OrderStatus.SUBMITTED:
-        raise errors.OrderNotOpen(details={"status": order.status})
-    if version is not None and version != order.version:
-        raise errors.VersionConflict(details={"version": order.version})
-    _check_fits(order, wanted)
     account, before = batch.account, summarise(batch.account, board)
     account.orders_on(terms.id).add(order, sign=-1)
     request = _request_of(order, wanted)
@@ -83,6 +80,33 @@ def replace_order(
     after = summarise(account, board)
     admission.check_margin(before, after)
     announce(batch, order, board=board, summary=after)
+
+
+def successor_of(
+    order: OrderState, changes: Changes, *, version: int | None, client_order_id: str, now: datetime
+) -> OrderRequest | None:
+    """What is to take the place of an order that can't be changed itself, for what of it is not filled; None where it
+    is as wished. Raises as `replace_order`.
+    """
+    wanted = _wanted(order, changes, version=version, now=now)
+    if not wanted:
+        return None
+    request = _request_of(order, wanted)
+    left = request.quantity - order.filled_quantity
+    return replace(request, quantity=left, client_order_id=client_order_id, leverage=None)
+
+
+def _wanted(order: OrderState, changes: Changes, *, version: int | None, now: datetime) -> Wanted:
+    """What would change, empty for nothing. Raises OrderNotOpen, VersionConflict, ValidationFailed."""
+    wanted = changes.of(order)
+    if not wanted and (order.is_live or order.status is OrderStatus.FILLED):
+        return wanted
+    if not order.is_live or order.is_expired(now) or order.status in ON_THE_WAY:
+        raise errors.OrderNotOpen(details={"status": order.status})
+    if version is not None and version != order.version:
+        raise errors.VersionConflict(details={"version": order.version})
+    _check_fits(order, wanted)
+    return wanted
 
 
 def _only_shrinks(wanted: Wanted) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from trading.domain.lifecycle import OrderStatus, OrderType, Side, TimeInForce
+from trading.domain.lifecycle import OrderRole, OrderStatus, OrderType, Side, TimeInForce, TriggerBy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,9 @@ class ShownOrder:
     """An order as the venue shows it. `external_id` is what it was sent under, by us or by another client; `status` is
     one of `lifecycle.ACKNOWLEDGED`, `reason` the venue's word for how it ended. Without the venue's id it stands for a
     position that was there before us.
+
+    With a `role` it closes a position: `trigger_price` is its stop loss or else its take profit, `take_profit` the
+    other of a pair; its quantity is 0 while it waits to close all there is then.
     """
 
     venue_order_id: int | None
@@ -50,6 +53,10 @@ class ShownOrder:
     filled_quantity: Decimal
     expires_at: datetime | None
     at: datetime
+    trigger_price: Decimal | None = None
+    trigger_by: TriggerBy | None = None
+    take_profit: Decimal | None = None
+    role: OrderRole | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -302,3 +302,4 @@ class OrderRequest:
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
     twap: TwapTerms | None = None
+    role: OrderRole | None = None  # of one that closes a position at a venue; `take_profit` is then the other of a pair

@@ -15,8 +15,9 @@ class VenueOrder(models.Model):
 
     Written with the order before anything is sent, changed under the account's lock. `price` and `fee_rate` are what
     was signed (a market order's worst price, the highest fee), `nonce` is the signature's salt, drawn once and never
-    again for that key. `deadline_at`: whoever sends it has an answer or has given up by then. `shown_at` is the venue's
-    own time of what it showed last. `lookups` count the answers "not found" in a row (DESIGN §4.2).
+    again for that key. `deadline_at`: whoever sends it has an answer or has given up by then. `replaces` is the
+    external id of the order whose place it takes. `shown_at` is the venue's own time of what it showed last. `lookups`
+    count the answers "not found" in a row (DESIGN §4.2).
     """
 
     order = models.OneToOneField(Order, models.PROTECT, primary_key=True, related_name="at_venue")
@@ -29,6 +30,7 @@ class VenueOrder(models.Model):
     expires_at = models.DateTimeField(null=True)
     deadline_at = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
+    replaces = models.CharField(max_length=128, null=True)  # noqa: DJ001 - takes no other's place
     shown_at = models.DateTimeField(null=True)
     lookups = models.PositiveSmallIntegerField(default=0)
     first_lookup_at = models.DateTimeField(null=True)
@@ -84,6 +86,7 @@ class Case(models.Model):
         BALANCE_DIFFERS = "balance_differs"
         POSITION_DIFFERS = "position_differs"
         UNPLACED_TRADE = "unplaced_trade"
+        PROTECTION_LOST = "protection_lost"
 
     account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="cases")
     kind = models.CharField(max_length=32, choices=Kind.choices)

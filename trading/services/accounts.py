@@ -1,6 +1,6 @@
 """Trading accounts: open, change, close. Money on a practice account comes from the faucet, in the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,15 +13,16 @@ from accounts.services.locks import locked_user
 from astrade.core import errors
 from marketdata.selectors import MarketInfo
 from trading import selectors
-from trading.domain.admission import check_account, check_leverage, check_margin, check_practice, leverage_cap
+from trading.domain.admission import check_account, check_leverage, check_margin, leverage_cap
 from trading.domain.bodies import balance_body
 from trading.domain.lifecycle import EntryKind, LedgerAccount
 from trading.domain.limits import LOOSENING_TAKES, OWN_LIMITS, first_limit, own_limit
 from trading.domain.margin import Board, summarise
-from trading.loading import AccountRef
+from trading.loading import AccountRef, read_account
 from trading.models import CashBalance, MarketSetting, TradingAccount
 from trading.services.bookings import booking, present_board
 from trading.services.risk_days import pass_on_day
+from trading.venues.choice import venue_account
 
 MAX_PRACTICE_ACCOUNTS = 5
 MAX_INITIAL_BALANCE = Decimal(100_000)
@@ -165,19 +166,39 @@ def retire(closing: TradingAccount, owned: Sequence[TradingAccount]) -> None:
 def set_leverage(*, account: AccountRef, market: MarketInfo, leverage: int) -> tuple[int, int]:
     """Set an account's leverage on a market; returns it with the highest one allowed. Locks the account.
 
-    Raises LeverageAboveLimit, or InsufficientMargin if what is open would then be bound by more than there is.
+    At a venue it is the venue that decides, and is asked first: raises VenueError then. Otherwise raises
+    LeverageAboveLimit, or InsufficientMargin if what is open would then be bound by more than there is.
     """
-    board = present_board()
-    with booking(account, market_id=market.id) as batch:
+    board, asked = present_board(), read_account(account)
+    if asked.is_live:
+        check_account(asked)
+        check_leverage(asked, market, leverage=leverage)
+        venue_account(asked.id).set_leverage(market.symbol, leverage)
+    with booking(AccountRef(account_id=asked.id), market_id=market.id) as batch:
         state = batch.account
-        check_practice(state)
-        check_account(state)
-        check_leverage(state, market, leverage=leverage)
         before = summarise(state, board)
         state.leverage[market.id] = leverage
-        check_margin(before, summarise(state, board))
-        setting = MarketSetting(account_id=state.id, market_id=market.id, leverage=leverage)
-        MarketSetting.objects.bulk_create(
-            [setting], update_conflicts=True, unique_fields=["account", "market"], update_fields=["leverage"]
-        )
+        if not state.is_live:
+            check_account(state)
+            check_leverage(state, market, leverage=leverage)
+            check_margin(before, summarise(state, board))
+        _keep_leverage(state.id, {market.id: leverage})
     return leverage, leverage_cap(state, market)
+
+
+def follow_leverage(account_id: int, shown: Mapping[int, int | None]) -> None:
+    """Take over the leverage that a venue shows by market id, where it is another one. Locks the account."""
+    with booking(AccountRef(account_id=account_id)) as batch:
+        changed = {
+            market_id: leverage
+            for market_id, leverage in shown.items()
+            if leverage is not None and leverage != batch.account.leverage_on(market_id)
+        }
+        _keep_leverage(account_id, changed)
+
+
+def _keep_leverage(account_id: int, leverage: Mapping[int, int]) -> None:
+    rows = [MarketSetting(account_id=account_id, market_id=key, leverage=value) for key, value in leverage.items()]
+    MarketSetting.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["account", "market"], update_fields=["leverage"]
+    )

@@ -12,7 +12,6 @@ from typing import Any
 from django.db.models.functions import Now
 
 from marketdata.selectors import markets_by_id
-from trading.domain.admission import check_practice
 from trading.domain.dead_man import switch_body, unprotected_positions
 from trading.domain.ending import EXPIRED, end_orders
 from trading.domain.lifecycle import LIVE, OrderStatus
@@ -21,6 +20,8 @@ from trading.models import DeadManSwitch, Order, TradingAccount
 from trading.services.adjustments import expire_adjustments, overdue_accounts
 from trading.services.bookings import booking, present_board
 from trading.services.twap import due_slices, run_due_slices
+from trading.services.venue_orders import request_cancel, send_cancel
+from trading.venues.choice import venue_account
 
 DUE_AT_ONCE = 500
 SWITCHED = "dead_man_switch"
@@ -61,10 +62,10 @@ def set_switch(*, account: AccountRef, timeout_s: int) -> dict[str, Any]:
     """Let the account's orders be cancelled unless this is called again within `timeout_s` seconds; 0 switches it off.
 
     Returns when it will fire, and the positions that would lose take profit or stop loss. An event tells when it is
-    switched on or off, not of each renewal. Locks the account. Raises NotFound.
+    switched on or off, not of each renewal. At a venue its own switch is set as well, after ours: VenueError is raised
+    where that could not be done. Locks the account. Raises NotFound.
     """
     with booking(account, orders=OrdersRef()) as batch:
-        check_practice(batch.account)
         switch = DeadManSwitch.objects.filter(account_id=batch.account.id).first()
         was_on = switch is not None and switch.fires_at is not None
         fires_at = batch.now + timedelta(seconds=timeout_s) if timeout_s else None
@@ -77,6 +78,8 @@ def set_switch(*, account: AccountRef, timeout_s: int) -> dict[str, Any]:
         if was_on != (fires_at is not None):
             batch.emit(SWITCHED, body | {"state": "on" if fires_at else "off"})
         bare = unprotected_positions(batch.account, markets_by_id()) if fires_at else []
+    if batch.account.is_live:
+        venue_account(batch.account.id).set_switch(timeout_s)
     return body | {"unprotected_positions": bare}
 
 
@@ -85,14 +88,20 @@ def fire_switch(account_id: int) -> int:
 
     A switch that was renewed or fired meanwhile is left alone.
     """
-    board = present_board()
+    board, wanted = present_board(), list[str]()
     with booking(AccountRef(account_id=account_id), orders=OrdersRef()) as batch:
         armed = DeadManSwitch.objects.filter(account_id=account_id, fires_at__lte=batch.now)
         if not armed.exists():
             return 0
         full = len(batch.account.orders) == ORDERS_AT_ONCE
-        ended = end_orders(batch, batch.account.orders, to=OrderStatus.CANCELLED, board=board, reason=SWITCHED)
+        ended = batch.account.orders
+        if batch.account.is_live:
+            wanted = request_cancel(batch, ended)
+            full = False  # the venue's own switch ends them all
+        else:
+            ended = end_orders(batch, ended, to=OrderStatus.CANCELLED, board=board, reason=SWITCHED)
         if not full:  # otherwise it is still due, and the rest goes next
             armed.update(fires_at=None, fired_at=batch.now)
             batch.emit(SWITCHED, switch_body(timeout_s=0, fires_at=None) | {"state": "fired"})
+    send_cancel(account_id, wanted)
     return len(ended)

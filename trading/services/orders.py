@@ -34,7 +34,7 @@ from trading.services.bookings import booking, order_body_of, present_board
 from trading.services.risk_days import opens_risk_day
 from trading.services.venue_orders import ToSend, prepare, request_cancel, send, send_cancel
 
-_ASKED = tuple(name for name in OrderRequest.__slots__ if name != "source")
+_ASKED = tuple(name for name in OrderRequest.__slots__ if name not in ("source", "role"))
 _asked = attrgetter(*_ASKED)
 
 

@@ -5,19 +5,23 @@ from decimal import Decimal
 from uuid import UUID
 
 from astrade.core.errors import DuplicateClientOrderId, NotFound, ReduceOnlyWouldIncrease, VersionConflict
+from astrade.core.messages import MarketView
 from marketdata import live
-from marketdata.selectors import market_by_symbol, markets_by_id
+from marketdata.selectors import MarketInfo, market_by_symbol, markets_by_id
 from trading import selectors
 from trading.domain import protection
-from trading.domain.admission import check_account, check_fresh, check_practice
+from trading.domain.admission import check_account, check_fresh
+from trading.domain.batch import Batch
 from trading.domain.bodies import Body, order_body
 from trading.domain.ending import tell_position, tell_protective
 from trading.domain.lifecycle import OrderRole, OrderSource, OrderType, Side
 from trading.domain.margin import Board, summarise
 from trading.domain.state import OrderRequest, PositionState
 from trading.loading import AccountRef, read_account
+from trading.services import venue_changes
 from trading.services.bookings import booking
 from trading.services.orders import Placed, limits, place_order
+from trading.services.venue_orders import send
 from trading.valuation import open_positions
 
 
@@ -66,8 +70,9 @@ def protect_position(
 ) -> Body:
     """Set, change or remove (None) the stop loss and take profit of a whole position; returns the position.
 
-    Prices are held against the present mark. Raises NotFound where nothing is open, VersionConflict, MarketDataStale,
-    ValidationFailed or PriceOffTick. Locks the account.
+    Prices are held against the present mark. At a venue one order of the venue's protects the whole position, whatever
+    its size; it is sent after the commit, and Unknown raised where nobody knows whether it arrived. Raises NotFound
+    where nothing is open, VersionConflict, MarketDataStale, ValidationFailed or PriceOffTick. Locks the account.
     """
     found = _open_position(read_account(account).positions.values(), position_uuid=position_uuid, symbol=None)
     terms = markets_by_id()[found.market_id]
@@ -79,15 +84,34 @@ def protect_position(
             raise NotFound
         if version is not None and version != position.version:
             raise VersionConflict(details={"version": position.version})
-        check_practice(batch.account)
-        check_account(batch.account)
-        check_fresh(view, now=batch.now, stale_after_s=limits().stale_after_s)
-        protection.protect(batch, terms, wanted, view=view)
-        if batch.positions:
-            tell_protective(batch, terms)
-            tell_position(batch, position, board=board, summary=summarise(batch.account, board))
-        (body,) = open_positions(batch.account, board, market_id=terms.id)
-        return body
+        if not batch.account.is_live:
+            _protect_here(batch, position, wanted, terms=terms, view=view, board=board)
+            (body,) = open_positions(batch.account, board, market_id=terms.id)
+            return body
+        outgoing, superseded = venue_changes.protect(batch, position, wanted, terms=terms, view=view, board=board)
+    owner = AccountRef(account_id=batch.account.id)
+    if outgoing is not None:
+        send(outgoing)
+    venue_changes.end(owner, superseded)  # once the new one stands
+    (body,) = open_positions(read_account(owner), board, market_id=terms.id)
+    return body
+
+
+def _protect_here(
+    batch: Batch,
+    position: PositionState,
+    wanted: Mapping[OrderRole, Decimal | None],
+    *,
+    terms: MarketInfo,
+    view: MarketView,
+    board: Board,
+) -> None:
+    check_account(batch.account)
+    check_fresh(view, now=batch.now, stale_after_s=limits().stale_after_s)
+    protection.protect(batch, terms, wanted, view=view)
+    if batch.positions:
+        tell_protective(batch, terms)
+        tell_position(batch, position, board=board, summary=summarise(batch.account, board))
 
 
 def _placed_before(

@@ -23,6 +23,8 @@ from trading.domain.live import UNANSWERED
 from trading.domain.reports import ShownOrder, VenueTrade
 from trading.loading import AccountRef, read_account
 from trading.models import Case, TradingAccount, VenueMessage, VenueOrder
+from trading.selectors import lost_protection
+from trading.services.accounts import follow_leverage
 from trading.services.cases import open_case
 from trading.services.funding import record_payment
 from trading.services.openings import open_at_venue
@@ -165,15 +167,17 @@ def _repeat_cancels(account_id: int) -> None:
 
 
 def compare(account_id: int, venue: VenueAccount) -> list[Case.Kind]:
-    """Hold balance and positions against the venue's; returns the differences, each of which opens a case.
+    """Hold balance and positions against the venue's, and see that what protected a position still does; returns what
+    is not as it should be, each of which opens a case. Leverage is the venue's.
 
     What moves meanwhile is no difference: where a trade came in between, nothing is compared.
     """
     holdings = venue.holdings()
     if venue.trades_since(_last_trade(account_id), at_most=1):
         return []
-    state = read_account(AccountRef(account_id=account_id))
     markets = markets_by_id()
+    follow_leverage(account_id, {market.id: holdings.leverage.get(market.symbol) for market in markets.values()})
+    state = read_account(AccountRef(account_id=account_id))
     ours = {markets[one.market_id].symbol: one.quantity for one in state.positions.values() if one.quantity}
     theirs = {one.symbol: one.quantity for one in holdings.positions}
     found = []
@@ -187,6 +191,11 @@ def compare(account_id: int, venue: VenueAccount) -> list[Case.Kind]:
         figures = {"booked": plain(state.cash.balance), "venue": plain(holdings.balance)}
         open_case(account_id, Case.Kind.BALANCE_DIFFERS, subject=state.cash.asset, figures=figures)
         found.append(Case.Kind.BALANCE_DIFFERS)
+    for position in state.positions.values():
+        if position.quantity and (order := lost_protection(account_id, position)) is not None:
+            figures = {"position": plain(position.quantity), "status": order.status, "reason": order.reason}
+            open_case(account_id, Case.Kind.PROTECTION_LOST, subject=str(order.uuid), figures=figures)
+            found.append(Case.Kind.PROTECTION_LOST)
     return found
 
 

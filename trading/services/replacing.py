@@ -8,7 +8,6 @@ from astrade.core.errors import AstradeError
 from marketdata.selectors import MarketInfo, markets_by_id
 from trading import selectors
 from trading.domain import replacing as decide
-from trading.domain.admission import check_practice
 from trading.domain.lifecycle import Side
 from trading.domain.margin import Board
 from trading.domain.replacing import Changes
@@ -17,6 +16,8 @@ from trading.models import Order
 from trading.services.bookings import booking, order_body_of
 from trading.services.orders import keep_refusal, limits, market_view, own_orders_facing
 from trading.services.risk_days import opens_risk_day
+from trading.services.venue_changes import succeed
+from trading.services.venue_orders import ToSend, send
 
 
 @opens_risk_day
@@ -25,6 +26,8 @@ def replace_order(
 ) -> dict[str, Any]:
     """Change an order and return it; what its new price reaches is filled before this returns.
 
+    At a venue a new order takes its place (`trading.services.venue_changes`) and is returned, with the old one's id in
+    `replaces`; it raises as `place_order` does there.
     `version` is the one the caller saw. A refusal (OrderNotOpen, VersionConflict or any of a new order's) leaves the
     order as it was and one `OrderRefusal`. Raises NotFound. Locks the account.
     """
@@ -32,9 +35,9 @@ def replace_order(
     terms = markets_by_id()[row.market_id]
     try:
         try:
-            return _replace(row, terms, changes, version=version)
-        except errors.MarketDataStale:
-            return _replace(row, terms, changes, version=version)  # prices may have aged while it waited for the lock
+            body, outgoing = _replace(row, terms, changes, version=version)
+        except errors.MarketDataStale:  # prices may have aged while it waited for the lock
+            body, outgoing = _replace(row, terms, changes, version=version)
     except AstradeError as refusal:
         keep_refusal(
             refusal,
@@ -44,10 +47,13 @@ def replace_order(
             request={"replaces": str(row.uuid), "version": version} | asdict(changes),
         )
         raise
+    return body if outgoing is None else {**send(outgoing), "replaces": body["id"]}
 
 
 @opens_risk_day
-def _replace(row: Order, terms: MarketInfo, changes: Changes, *, version: int | None) -> dict[str, Any]:
+def _replace(
+    row: Order, terms: MarketInfo, changes: Changes, *, version: int | None
+) -> tuple[dict[str, Any], ToSend | None]:
     view, quotes, _ = market_view(terms.symbol)
     price = row.price if changes.price is None else changes.price
     facing = own_orders_facing(terms, view, side=Side(row.side), limit=price)
@@ -57,15 +63,11 @@ def _replace(row: Order, terms: MarketInfo, changes: Changes, *, version: int | 
         order = batch.account.order
         if order is None:
             raise errors.NotFound
-        check_practice(batch.account)
-        decide.replace_order(
-            batch,
-            order,
-            changes,
-            version=version,
-            terms=terms,
-            view=view,
-            board=Board(markets=markets_by_id(), quotes=quotes),
-            limits=limits(),
-        )
-        return order_body_of(batch.account, order)
+        board, outgoing = Board(markets=markets_by_id(), quotes=quotes), None
+        if batch.account.is_live:
+            outgoing = succeed(batch, order, changes, version=version, terms=terms, view=view, board=board)
+        else:
+            decide.replace_order(
+                batch, order, changes, version=version, terms=terms, view=view, board=board, limits=limits()
+            )
+        return order_body_of(batch.account, order), outgoing

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from time import monotonic
 from typing import Any
 
@@ -20,15 +21,15 @@ from astrade.core.errors import AstradeError, OrderTypeNotOffered, TermsNotAccep
 from astrade.core.messages import MarketView
 from astrade.venues.errors import AlreadyThere, InvalidVenueCredentials, Unavailable, Unknown, VenueError
 from trading.domain.batch import Batch
-from trading.domain.lifecycle import TimeInForce
+from trading.domain.lifecycle import Side, TimeInForce, TriggerBy
 from trading.domain.shapes import Terms
 from trading.domain.state import OrderState
 from trading.models import VenueOrder
 from trading.selectors import signing_of
 from trading.services.venue_reports import lose_order, note_answer, refuse_order
-from trading.venues.base import Outgoing
+from trading.venues.base import Outgoing, OutgoingLeg
 from trading.venues.choice import venue_account
-from trading.venues.extended import worst_price
+from trading.venues.extended_tickets import worst_price, worst_price_at
 
 logger = logging.getLogger(__name__)
 NONCE_BELOW = 2**31  # 1 … 2**31 - 1, extended-api.md §11.5
@@ -56,9 +57,16 @@ def new_nonce() -> int:
 
 
 def prepare(
-    batch: Batch, order: OrderState, *, terms: Terms, view: MarketView, draw: Callable[[], int] = new_nonce
+    batch: Batch,
+    order: OrderState,
+    *,
+    terms: Terms,
+    view: MarketView,
+    replaces: str | None = None,
+    draw: Callable[[], int] = new_nonce,
 ) -> ToSend:
-    """Write what the order is to be sent with beside it, in the booking's own transaction.
+    """Write what the order is to be sent with beside it, in the booking's own transaction. `replaces` is the external
+    id of the order whose place it takes.
 
     Raises TermsNotAccepted, InvalidVenueCredentials where the account isn't connected any more, and OrderTypeNotOffered
     where its user signs.
@@ -70,7 +78,7 @@ def prepare(
         raise InvalidVenueCredentials(details={"account": "Not connected to its venue."})
     if signing != Signing.DELEGATED:
         raise OrderTypeNotOffered(details={"signing": signing})
-    price = worst_price(order.side, view.book, tick=terms.tick_size) if order.price is None else order.price
+    price, expires_at = _signed_price(order, terms, view), _expiry(batch, order)
     row = VenueOrder(
         order_id=order.id,
         account_id=batch.account.id,
@@ -78,28 +86,65 @@ def prepare(
         stark_public_key=public_key,
         price=price,
         fee_rate=terms.taker_fee_rate,
-        expires_at=_expiry(batch, order),
+        expires_at=expires_at,
         deadline_at=batch.now + ANSWERED_WITHIN,
+        replaces=replaces,
     )
-    outgoing = Outgoing(
-        external_id=row.external_id,
+    nonce = _keep(row, draw)
+    outgoing = _outgoing(order, terms, price=price, nonce=nonce, expires_at=expires_at, replaces=replaces)
+    return ToSend(batch.account.id, order.id, outgoing, monotonic())
+
+
+def _outgoing(
+    order: OrderState, terms: Terms, *, price: Decimal, nonce: int, expires_at: datetime, replaces: str | None
+) -> Outgoing:
+    """The order as it goes out. One that protects a position is sent as its levels, for whatever the position is."""
+    closes, levels = order.role is not None, {"take_profit": order.take_profit, "stop_loss": order.stop_loss}
+    if closes:
+        levels[str(order.role)] = order.trigger_price
+    leg_side = order.side if closes else order.side.opposite
+    return Outgoing(
+        external_id=str(order.uuid),
         symbol=terms.symbol,
         side=order.side,
         type=order.type,
-        time_in_force=TimeInForce.IOC if order.time_in_force is TimeInForce.IOC else TimeInForce.GTT,
+        time_in_force=TimeInForce.IOC if _is_at_once(order) else TimeInForce.GTT,
         quantity=order.quantity,
         price=price,
         post_only=order.post_only,
         reduce_only=order.reduce_only,
         fee_rate=terms.taker_fee_rate,
-        nonce=_keep(row, draw),
-        expires_at=_expiry(batch, order),
+        nonce=nonce,
+        expires_at=expires_at,
+        trigger_price=order.trigger_price,
+        trigger_by=order.trigger_by or TriggerBy.MARK,
+        closes_position=closes,
+        replaces=replaces,
+        **{name: _leg(price, leg_side, terms) for name, price in levels.items()},
     )
-    return ToSend(batch.account.id, order.id, outgoing, monotonic())
+
+
+def _leg(price: Decimal | None, side: Side, terms: Terms) -> OutgoingLeg | None:
+    if price is None:
+        return None
+    return OutgoingLeg(trigger_price=price, price=worst_price_at(price, side, tick=terms.tick_size))
+
+
+def _signed_price(order: OrderState, terms: Terms, view: MarketView) -> Decimal:
+    """Its own, or the worst one of what trades at market, at once or at its trigger."""
+    if order.price is not None:
+        return order.price
+    if order.trigger_price is not None:
+        return worst_price_at(order.trigger_price, order.side, tick=terms.tick_size)
+    return worst_price(order.side, view.book, tick=terms.tick_size)
+
+
+def _is_at_once(order: OrderState) -> bool:
+    return order.time_in_force is TimeInForce.IOC and order.trigger_price is None
 
 
 def _expiry(batch: Batch, order: OrderState) -> datetime:
-    if order.time_in_force is TimeInForce.IOC:
+    if _is_at_once(order):
         return batch.now + IOC_LASTS
     latest = batch.now + LASTS_AT_MOST
     return latest if order.expires_at is None else min(order.expires_at, latest)

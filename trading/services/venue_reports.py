@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db.models import F
 
@@ -17,12 +18,13 @@ from astrade.core.money import plain
 from marketdata.selectors import market_by_symbol
 from trading.domain import live
 from trading.domain.batch import Batch
+from trading.domain.lifecycle import OrderRole
 from trading.domain.live import NOT_FOUND, Told
 from trading.domain.margin import Board
 from trading.domain.reports import ShownOrder, VenueTrade
 from trading.domain.state import OrderState
 from trading.loading import AccountRef, OrderRef
-from trading.models import Case, Fill, VenueOrder
+from trading.models import Case, Fill, Order, VenueOrder
 from trading.services.bookings import booking, order_body_of, present_board
 from trading.services.cases import open_case
 
@@ -46,7 +48,7 @@ def note_answer(account_id: int, order_id: int, *, venue_order_id: int) -> Body:
     with _on_order(account_id, OrderRef(order_id=order_id)) as (batch, order, board):
         order.venue_order_id = venue_order_id
         batch.touch(order)
-        _note_anomaly(batch, order, live.acknowledge(batch, order, board=board))
+        _note_anomaly(batch, order, live.take_answer(batch, order, board=board))
         return order_body_of(batch.account, order)
 
 
@@ -97,12 +99,24 @@ def _adopt(account_id: int, shown: ShownOrder) -> bool:
     with booking(AccountRef(account_id=account_id), market_id=market.id, order=named) as batch:
         if batch.account.order is not None or _is_linked(account_id, shown.external_id):
             return False  # meanwhile
-        order = live.adopt(batch, shown, board=board, market_id=market.id, rules_id=market.rules_id)
+        parent = None if shown.role is None else _parent_of(account_id, shown, market_id=market.id)
+        order = live.adopt(batch, shown, board=board, market_id=market.id, rules_id=market.rules_id, parent=parent)
         VenueOrder.objects.create(
             order_id=order.id, account_id=account_id, external_id=shown.external_id, shown_at=shown.at
         )
     logger.info("venue_order_adopted", extra={"account": account_id, "venue_order": shown.venue_order_id})
     return True
+
+
+def _parent_of(account_id: int, shown: ShownOrder, *, market_id: int) -> tuple[int, UUID] | None:
+    """The newest order of ours that brought along just this take profit and stop loss, and has none yet."""
+    stops = shown.role is OrderRole.STOP_LOSS
+    levels = {
+        "stop_loss": shown.trigger_price if stops else None,
+        "take_profit": shown.take_profit if stops else shown.trigger_price,
+    }
+    entries = Order.objects.filter(account_id=account_id, market_id=market_id, side=shown.side.opposite, children=None)
+    return entries.filter(filled_quantity__gt=0, **levels).order_by("-pk").values_list("pk", "uuid").first()
 
 
 def _is_linked(account_id: int, external_id: str) -> bool:

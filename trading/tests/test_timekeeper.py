@@ -175,6 +175,12 @@ def test_what_is_due_is_found_by_its_indexes(account: TradingAccount) -> None:
         for query in asked:
             cursor.execute(f"EXPLAIN {query['sql']}")
             plans += "\n".join(line for (line,) in cursor.fetchall())
-    for index in ("order_live_by_expiry", "dead_man_switch_armed", "order_on_its_way", "adjustment_by_expiry"):
+    for index in (
+        "order_live_by_expiry",
+        "dead_man_switch_armed",
+        "twap_due",
+        "order_on_its_way",
+        "adjustment_by_expiry",
+    ):
         assert f"using {index} on" in plans
     assert "Disabled: true" not in plans

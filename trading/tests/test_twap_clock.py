@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from trading.domain.slicing import TwapState
 from trading.loading import OrderRef
@@ -135,16 +134,6 @@ def test_a_clock_that_was_set_back_trades_nothing_twice(account: TradingAccount)
 
     assert filled(order) == 2
     slices_are_once(account, order)
-
-
-def test_what_is_due_is_found_by_its_index(account: TradingAccount) -> None:
-    place_twap(account)
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute("EXPLAIN SELECT order_id FROM trading_twapplan WHERE due_at <= now() ORDER BY due_at LIMIT 5")
-        assert "twap_due" in str(cursor.fetchall())
-        cursor.execute("EXPLAIN SELECT id FROM trading_order WHERE parent_id = 1 ORDER BY id")
-        assert "order_children" in str(cursor.fetchall())
 
 
 def test_the_row_and_its_times_agree(account: TradingAccount) -> None:

@@ -12,14 +12,25 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from trading.domain.lifecycle import OrderType, Side, TimeInForce
+from trading.domain.lifecycle import OrderType, Side, TimeInForce, TriggerBy
 from trading.domain.reports import ShownOrder, VenueFunding, VenueTrade
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingLeg:
+    """A take profit or stop loss that goes out with an order: its trigger, and the worst price it then trades at."""
+
+    trigger_price: Decimal
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """An order as it goes out: base units, quote per base. `price` is the worst one for a market order, `fee_rate` the
-    highest fee as a share of the notional; both are signed, with `nonce` and `expires_at`.
+    """An order as it goes out: base units, quote per base. `price` is the worst one for what trades at market,
+    `fee_rate` the highest fee as a share of the notional; both are signed, with `nonce` and `expires_at`.
+
+    `trigger_by` is also that of its legs. One that `closes_position` is its legs alone, on the side they trade, for
+    whatever the position's size is then. `replaces` is the external id of the order whose place it takes.
     """
 
     external_id: str
@@ -34,6 +45,12 @@ class Outgoing:
     fee_rate: Decimal
     nonce: int
     expires_at: datetime
+    trigger_price: Decimal | None = None
+    trigger_by: TriggerBy = TriggerBy.MARK
+    take_profit: OutgoingLeg | None = None
+    stop_loss: OutgoingLeg | None = None
+    closes_position: bool = False
+    replaces: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +102,12 @@ class VenueAccount(Protocol):
 
     def funding_since(self, payment_id: str | None, *, at_most: int) -> Sequence[VenueFunding]:
         """Funding after the payment named, oldest first; without one the newest `at_most`."""
+
+    def set_leverage(self, symbol: str, leverage: int) -> None:
+        """The leverage of a market from now on; it may be set any number of times."""
+
+    def set_switch(self, timeout_s: int) -> None:
+        """Let the venue cancel every order in so many seconds unless this is called again; 0 switches it off."""
 
     def holdings(self) -> Holdings:
         """Balance and positions."""

@@ -2,53 +2,31 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from datetime import datetime
 from decimal import Decimal
 from threading import Lock
 from typing import Protocol, TypeVar
 
 from accounts.services.stark_keys import signer_of
 from accounts.services.venue_connections import VenueAccess
-from astrade.core.clock import from_ms, to_ms
-from astrade.core.errors import MarketDataStale
-from astrade.core.messages import BookSnapshot
 from astrade.core.money import ZERO
 from astrade.venues.errors import Unavailable
-from astrade.venues.extended import account_calls, account_wire, order_calls, orders, public_calls, tickets, wire
+from astrade.venues.extended import account_calls, order_calls, orders, public_calls, tickets, wire
 from astrade.venues.extended.calls import Call
 from astrade.venues.extended.client import client_of
 from astrade.venues.extended.profiles import Profile, profile_of
 from astrade.venues.extended.stream import account_stream
 from astrade.venues.extended.stream_wire import AccountNews
-from trading.domain.lifecycle import OrderStatus, OrderType, Side, TimeInForce
 from trading.domain.reports import ShownOrder, VenueFunding, VenueTrade
 from trading.models.account import MAX_LEVERAGE
-from trading.venues.base import Holdings, News, Outgoing, ShownPosition
+from trading.venues.base import Holdings, News, Outgoing
+from trading.venues.extended_reports import SIDES, funding_of, position_of, shown, trade_of
+from trading.venues.extended_tickets import ticket_of
 
 logger = logging.getLogger(__name__)
 TERMS_TTL_S = 300.0
 PAGE = 200
-_S = wire.OrderStatus
-STATUSES = {
-    _S.NEW: OrderStatus.OPEN,
-    _S.PARTIALLY_FILLED: OrderStatus.PARTIALLY_FILLED,
-    _S.UNTRIGGERED: OrderStatus.UNTRIGGERED,
-    _S.TRIGGERED: OrderStatus.OPEN,
-    _S.FILLED: OrderStatus.FILLED,
-    _S.CANCELLED: OrderStatus.CANCELLED,
-    _S.REJECTED: OrderStatus.REJECTED,
-    _S.EXPIRED: OrderStatus.EXPIRED,
-}
-SIDES = {wire.Side.BUY: Side.BUY, wire.Side.SELL: Side.SELL}
-_OUT = {side: spelt for spelt, side in SIDES.items()}
-_CONDITIONAL = {  # side and direction of the trigger: a stop follows the price, a take profit waits for it to come back
-    (Side.BUY, wire.TriggerDirection.UP): (OrderType.STOP, OrderType.STOP_LIMIT),
-    (Side.SELL, wire.TriggerDirection.DOWN): (OrderType.STOP, OrderType.STOP_LIMIT),
-    (Side.BUY, wire.TriggerDirection.DOWN): (OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT),
-    (Side.SELL, wire.TriggerDirection.UP): (OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT),
-}
 
 
 class _Numbered(Protocol):
@@ -77,30 +55,13 @@ class ExtendedAccount:
     def _signed(self, order: Outgoing) -> orders.Body:
         terms = market_terms(self._profile, order.symbol)
         try:
-            unsigned = orders.unsigned_order(self._ticket(order, terms))
+            ticket = ticket_of(order, terms=terms, access=self._access, domain=self._profile.domain)
+            unsigned = orders.unsigned_order(ticket)
             with signer_of(self._access.stark_key_id) as signer:
                 return unsigned.body([signer.sign(digest) for digest in unsigned.hashes])
         except ValueError as exc:
             logger.exception("order_not_signed")
             raise Unavailable("not signed") from exc
-
-    def _ticket(self, order: Outgoing, terms: tickets.Terms) -> tickets.Ticket:
-        access = self._access
-        return tickets.Ticket(
-            terms=terms,
-            signer=tickets.Signer(access.vault, access.public_key, self._profile.domain),
-            type=wire.OrderType.MARKET if order.type is OrderType.MARKET else wire.OrderType.LIMIT,
-            side=_OUT[order.side],
-            quantity=order.quantity,
-            price=order.price,
-            fee_rate=order.fee_rate,
-            expires_ms=to_ms(order.expires_at),
-            nonce=order.nonce,
-            external_id=order.external_id,
-            time_in_force=wire.TimeInForce.IOC if order.time_in_force is TimeInForce.IOC else wire.TimeInForce.GTT,
-            reduce_only=order.reduce_only,
-            post_only=order.post_only,
-        )
 
     def cancel(self, external_ids: Sequence[str]) -> None:
         """One call for all of them."""
@@ -148,6 +109,14 @@ class ExtendedAccount:
                 return rising[-at_most:] if last is None else rising
             cursor = page.cursor
 
+    def set_leverage(self, symbol: str, leverage: int) -> None:
+        """One call."""
+        self._client.send(account_calls.set_leverage(symbol, Decimal(leverage)), self._access.access)
+
+    def set_switch(self, timeout_s: int) -> None:
+        """The venue's own, which works even if nothing here does."""
+        self._client.send(order_calls.dead_mans_switch(timeout_s), self._access.access)
+
     def holdings(self) -> Holdings:
         """Balance (none is nothing), open positions, leverage by market."""
         balance = self._client.send(account_calls.balance(), self._access.access)
@@ -175,17 +144,6 @@ def news_of(told: AccountNews) -> News:
     return News(orders=shown(told.orders or ()), trades=trades)
 
 
-def worst_price(side: Side, book: BookSnapshot, *, tick: Decimal) -> Decimal:
-    """What a market order is sent with: a limit beyond the best price of the other side (`orders.market_price`).
-
-    Raises MarketDataStale where the book shows none.
-    """
-    levels = book.asks if side is Side.BUY else book.bids
-    if not levels:
-        raise MarketDataStale(details={"symbol": book.symbol})
-    return orders.market_price(levels[0][0], _OUT[side], tick_size=tick)
-
-
 def market_terms(profile: Profile, symbol: str) -> tickets.Terms:
     """What the market's orders are signed with, as the venue itself tells it; asked again after five minutes."""
     key = (profile.network, symbol)
@@ -199,78 +157,3 @@ def market_terms(profile: Profile, symbol: str) -> tickets.Terms:
     with _terms_lock:
         _terms[key] = (time.monotonic(), terms)
     return terms
-
-
-def shown(rows: Iterable[account_wire.Order]) -> list[ShownOrder]:
-    """Orders in our words. What has no counterpart here is left out: a status we don't know, and take profits and stop
-    losses of a whole position, which have no quantity of their own.
-    """
-    return [_shown(row) for row in rows if row.status in STATUSES and row.side in SIDES and row.qty > 0]
-
-
-def _shown(row: account_wire.Order) -> ShownOrder:
-    side, kind = SIDES[row.side], _type_of(row)
-    reason = "" if row.status_reason in (None, "NONE") else str(row.status_reason).lower()
-    return ShownOrder(
-        venue_order_id=row.id,
-        external_id=row.external_id,
-        symbol=row.market,
-        side=side,
-        type=kind,
-        time_in_force=TimeInForce.IOC if row.time_in_force is wire.TimeInForce.IOC else TimeInForce.GTT,
-        quantity=row.qty,
-        price=None if kind is OrderType.MARKET or not row.price else row.price,
-        post_only=row.post_only,
-        reduce_only=row.reduce_only,
-        status=STATUSES[row.status],
-        reason=reason[:64],
-        filled_quantity=row.filled_qty or ZERO,
-        expires_at=_instant(row.expires_ms),
-        at=from_ms(row.updated_time),
-    )
-
-
-def _type_of(row: account_wire.Order) -> OrderType:
-    if row.trigger is not None and (pair := _CONDITIONAL.get((SIDES[row.side], row.trigger.fires))):
-        return pair[row.trigger.execution_price_type is wire.PriceType.LIMIT]
-    return OrderType.MARKET if row.type is wire.OrderType.MARKET else OrderType.LIMIT
-
-
-def trade_of(row: account_wire.Trade) -> VenueTrade:
-    """One execution in our words."""
-    return VenueTrade(
-        trade_id=str(row.id),
-        venue_order_id=row.order_id,
-        symbol=row.market,
-        side=SIDES[row.side],
-        price=row.price,
-        quantity=row.qty,
-        fee=row.fee,
-        is_taker=row.is_taker,
-        at=from_ms(row.created_time),
-    )
-
-
-def funding_of(row: account_wire.FundingPayment) -> VenueFunding:
-    """What was paid for an hour, in our words."""
-    paid_at = from_ms(row.paid_time)
-    sign = -1 if row.side is wire.PositionSide.SHORT else 1
-    return VenueFunding(
-        payment_id=str(row.id),
-        symbol=row.market,
-        hour=paid_at.replace(minute=0, second=0, microsecond=0),
-        quantity=sign * abs(row.size),
-        mark=row.mark_price,
-        rate=row.funding_rate,
-        amount=row.funding_fee,
-    )
-
-
-def position_of(row: account_wire.Position) -> ShownPosition:
-    """An open position in our words, its quantity signed."""
-    sign = -1 if row.side is wire.PositionSide.SHORT else 1
-    return ShownPosition(symbol=row.market, quantity=sign * abs(row.size), entry_price=Decimal(row.open_price))
-
-
-def _instant(ms: int | None) -> datetime | None:
-    return None if ms is None else from_ms(ms)

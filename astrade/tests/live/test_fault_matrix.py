@@ -12,7 +12,7 @@ from astrade.emulators.extended.faults import CATALOGUE
 from astrade.emulators.tests.harness import Harness
 from astrade.tests.live.trader import Trader
 from astrade.venues.errors import VenueError
-from trading.models import Order
+from trading.models import Order, Position
 
 STREAMS_ONLY = {name for name in CATALOGUE if name.startswith(("stream_", "disconnect_", "heartbeat", "sequence_gap"))}
 FAULTS = sorted(set(CATALOGUE) - STREAMS_ONLY)
@@ -24,13 +24,22 @@ EVERY_WHICH = ("0.5", "1")
 def act(trader: Trader, dice: Random, number: int) -> None:
     """One thing that a user does, whatever comes of it."""
     living = list(Order.objects.filter(account=trader.account, status__in=["open", "unknown", "partially_filled"]))
-    match dice.choice(["rest", "rest", "buy", "sell", "cancel", "sync"]):
+    held = Position.objects.filter(account=trader.account).exclude(quantity=0).first()
+    match dice.choice(["rest", "rest", "buy", "sell", "stop", "change", "protect", "cancel", "sync"]):
         case "rest":
             trader.place(client_order_id=f"o{number}", price=trader.price(dice.choice(["0.98", "0.999"])))
         case "buy":
             trader.take(client_order_id=f"o{number}", quantity=plain(Decimal(dice.randint(1, 20)) / 1000))
         case "sell":
             trader.take(client_order_id=f"o{number}", side="sell")
+        case "stop":
+            price = trader.price(dice.choice(["1.0005", "1.02"]))
+            trader.place(client_order_id=f"o{number}", type="stop", trigger_price=price, price=None, time_in_force=None)
+        case "change" if living:
+            trader.call("PATCH", f"/orders/{dice.choice(living).uuid}", {"price": trader.price("0.975")})
+        case "protect" if held is not None:
+            path = f"/accounts/{trader.account.uuid}/positions/{held.uuid}"
+            trader.call("PATCH", path, {"stop_loss": trader.price("0.95" if held.quantity > 0 else "1.05")})
         case "cancel" if living:
             trader.call("DELETE", f"/orders/{dice.choice(living).uuid}")
         case _:

@@ -1,7 +1,7 @@
 """Someone who trades an account at an emulated Extended through our API."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -25,7 +25,7 @@ from trading.models import CashBalance, Fill, Order, Position, TradingAccount, V
 from trading.selectors import unanswered_orders
 from trading.services.reconciling import resolve_order, sync_account
 from trading.services.venue_reports import LOOKUPS_MIN
-from trading.venues.extended import STATUSES
+from trading.venues.extended_reports import STATUSES
 
 LIMIT = {"symbol": BTC, "side": "buy", "type": "limit", "quantity": "0.01", "time_in_force": "GTC"}
 MARKET = {"symbol": BTC, "side": "buy", "type": "market", "quantity": "0.01"}
@@ -92,6 +92,14 @@ class Trader(Person):
     def elsewhere(self, act: str, **changes: Any) -> Any:
         """What the user does at the exchange itself, or with another program: `place` or `take`."""
         return self.venue.wait(getattr(self.venue, "placed" if act == "place" else act)(**changes))
+
+    def until(self, done: Callable[[], bool]) -> None:
+        """Let the exchange's prices move until something is so."""
+
+        async def move() -> None:
+            self.venue.advance_until(done)
+
+        self.venue.wait(move())
 
     def order_there(self, order: Order) -> OrderThere | None:
         """The exchange's order of ours."""

@@ -108,8 +108,7 @@ def test_an_order_of_an_account_at_a_venue_is_submitted_with_its_margin_and_fill
     "wanted",
     [
         request("2", price="100", time_in_force=TimeInForce.FOK),
-        request("2", price="100", stop_loss=D(90)),
-        request("2", type=OrderType.STOP, trigger_price=D(110)),
+        request("2", price="100", leverage=3),
     ],
 )
 def test_what_is_not_sent_to_a_venue_is_refused(wanted: OrderRequest) -> None:
