@@ -1,7 +1,8 @@
 """The timekeepers: they do what becomes due by the clock alone. They run in `streams`.
 
 One does what `trading.services.due` names; one lets orders with simulated latency arrive (`trading.services.arrivals`),
-and looks more often for it. A timekeeper keeps nothing in memory: what is due is asked of the database at each look, so
+and looks more often for it; one sends slices of TWAP orders to venues, so that a slow venue holds up nothing else. A
+timekeeper keeps nothing in memory: what is due is asked of the database at each look, so
 what became due while nobody ran is done at once by whoever comes next. It works under a lease; two of one kind by
 mistake do nothing twice.
 """
@@ -19,7 +20,7 @@ from prometheus_client import Counter
 from astrade.core.leases import hold
 from astrade.core.runners import Runner
 from trading.services.arrivals import arrivals
-from trading.services.due import Due, due_work
+from trading.services.due import Due, due_work, venue_work
 from trading.threads import with_connection
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ LEASE = "timekeeper"
 LOOK_EVERY_S = 0.5
 ARRIVALS = "arrivals"
 ARRIVALS_EVERY_S = 0.05
+VENUES = "venue_slices"
 RECONNECT_AFTER_S = 1.0
 DONE = Counter("astrade_timekeeper_done", "Accounts on which something due was done", ["work"])
 logger = logging.getLogger(__name__)
@@ -83,4 +85,8 @@ async def _wait(end: asyncio.Event, seconds: float) -> None:
 
 def timekeeper_runners() -> list[Runner]:
     """What `manage.py streams` runs of trading's clock."""
-    return [Timekeeper(), Timekeeper(ARRIVALS, work=arrivals, look_every_s=ARRIVALS_EVERY_S)]
+    return [
+        Timekeeper(),
+        Timekeeper(ARRIVALS, work=arrivals, look_every_s=ARRIVALS_EVERY_S),
+        Timekeeper(VENUES, work=venue_work),
+    ]

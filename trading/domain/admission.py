@@ -22,7 +22,6 @@ ACTIVE = "active"
 REDUCE_ONLY = "reduce_only"
 SPOT = "spot"
 EXPIRES_WITHIN = timedelta(days=90)
-OFFERED_LIVE = frozenset({OrderType.MARKET, OrderType.LIMIT, *CONDITIONAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +59,6 @@ def check_offered_live(request: OrderRequest, terms: Terms, *, venue: str) -> No
     wrong = [] if request.leverage is None else ["leverage"]
     if terms.venue != venue:
         wrong.append("symbol")
-    if request.type not in OFFERED_LIVE:
-        wrong.append("type")
     if request.time_in_force is TimeInForce.FOK:
         wrong.append("time_in_force")
     if wrong:

@@ -34,11 +34,13 @@ def admit(
     limits: Limits,
     fingerprint: str,
     travels: bool = False,
+    parent: OrderState | None = None,
 ) -> OrderState:
     """Check an order, fill what it gets at once, let the rest wait or end it; raises the refusal's error.
 
     One that `travels` takes the account's simulated latency first (`trading.domain.arriving`). On an account at a venue
-    it is `submitted`, to be sent once the batch is committed (`trading.domain.live`).
+    it is `submitted`, to be sent once the batch is committed (`trading.domain.live`); but a TWAP order stays here, and
+    is the `parent` of the slices that are sent.
     After a refusal `batch` and its account state are spoilt: throw both away.
     """
     account = batch.account
@@ -53,6 +55,8 @@ def admit(
         account.leverage[terms.id] = batch.leverage[terms.id] = leverage
     order = _new_order(batch, request, terms=terms, leverage=leverage, fingerprint=fingerprint)
     order.admitted_sequence = view.book.sequence
+    if parent is not None:
+        order.parent_id, order.parent_uuid = parent.id, parent.uuid
     if request.twap is not None:
         order.twap = _plan(batch, order, request.twap, mark=view.quote.mark)
         batch.move(order, OrderStatus.OPEN)

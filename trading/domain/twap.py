@@ -4,26 +4,31 @@ A slice is an order of its own (market, or limit IOC at the price limit) whose f
 every check of an order placed at that moment, on what its parent reserved. One that has to wait (stale prices, a halt,
 a market that doesn't trade, a frozen account) or finds nothing is carried over; anything else that refuses it cancels
 the parent, as it would a resting order, and is kept with its figures.
+
+At a venue a slice is an order that is sent there, one at a time, and its parent adds up what the venue told of them.
 """
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from astrade.core import errors
 from astrade.core.errors import AstradeError
 from astrade.core.messages import MarketView
+from astrade.core.money import plain
 from trading.domain import admission, booking, filling, slicing
 from trading.domain.admission import Limits
 from trading.domain.batch import Batch
 from trading.domain.conditional import NOTHING_TO_REDUCE, end_refused, reason_of
 from trading.domain.ending import announce, end_order, tell
 from trading.domain.lifecycle import OrderSource, OrderStatus, OrderType, TimeInForce
+from trading.domain.live import OVERFILLED
 from trading.domain.margin import Board, summarise
 from trading.domain.shapes import Terms
 from trading.domain.slicing import TwapState
 from trading.domain.state import OrderRequest, OrderState
 
 DURATION_OVER, PAUSED, RESUMED = "duration_over", "paused", "resumed"
-NO_LIQUIDITY, OUT_OF_REACH = "no_liquidity", "price_limit_out_of_reach"
+NO_LIQUIDITY, OUT_OF_REACH, IN_FLIGHT = "no_liquidity", "price_limit_out_of_reach", "slice_in_flight"
 WAITS = (
     errors.MarketDataStale,
     errors.TradingHalted,
@@ -43,6 +48,16 @@ class Market:
     limits: Limits
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traded:
+    """What the slices of an order traded so far: base units, exact notional, fees, and how many of them did."""
+
+    quantity: Decimal
+    notional: Decimal
+    fee: Decimal
+    slices: int
+
+
 def run_slice(batch: Batch, order: OrderState, market: Market) -> bool:
     """Do what is due of a TWAP order; False if that is nothing (yet, or any more).
 
@@ -51,14 +66,9 @@ def run_slice(batch: Batch, order: OrderState, market: Market) -> bool:
     plan, due_at = order.twap, order.due_at
     if plan is None or due_at is None or batch.now < due_at:
         return False
-    if batch.now >= plan.ends_at:
-        end_order(batch, order, to=OrderStatus.EXPIRED, board=market.board, reason=DURATION_OVER)
+    request = _due(batch, order, plan, market)
+    if request is None:
         return True
-    request = _slice(batch, order, plan, market.terms)
-    if not request.quantity:
-        end_order(batch, order, to=OrderStatus.CANCELLED, board=market.board, reason=NOTHING_TO_REDUCE)
-        return True
-    plan.next_slice = plan.passed(batch.now)
     try:
         trades = _rehearse(batch, order, request, market)
     except WAITS as refusal:
@@ -70,6 +80,79 @@ def run_slice(batch: Batch, order: OrderState, market: Market) -> bool:
             _trade(batch, order, request, market)
         else:
             _carry_over(batch, order, market.terms, reason=NO_LIQUIDITY if order.price is None else OUT_OF_REACH)
+    return True
+
+
+def launch_slice(batch: Batch, order: OrderState, market: Market, *, in_flight: bool) -> OrderState | None:
+    """As `run_slice` on an account at a venue: returns the slice that is to be sent, if one is. While one is
+    `in_flight`, nobody knows what is left to trade, and the next one waits.
+    """
+    plan, due_at = order.twap, order.due_at
+    if plan is None or due_at is None or batch.now < due_at:
+        return None
+    if in_flight and batch.now >= plan.ends_at:
+        return None
+    request = _due(batch, order, plan, market)
+    if request is None:
+        return None
+    if in_flight:
+        _carry_over(batch, order, market.terms, reason=IN_FLIGHT)
+        return None
+    try:
+        trial, copied = batch.rehearsal(order)
+        _launch(trial, copied, request, market)
+    except (*WAITS, errors.PriceOutsideBand) as refusal:
+        _carry_over(batch, order, market.terms, reason=reason_of(refusal))
+    except AstradeError as refusal:
+        end_refused(batch, order, request, refusal, to=OrderStatus.CANCELLED, board=market.board)
+    else:
+        return _launch(batch, order, request, market)
+    return None
+
+
+def _launch(batch: Batch, order: OrderState, request: OrderRequest, market: Market) -> OrderState:
+    """Admit the slice on what its parent reserved; raises the refusal's error."""
+    if market.view is None:
+        raise errors.MarketDataStale
+    sums = batch.account.orders_on(market.terms.id)
+    sums.add(order, sign=-1)
+    child = booking.admit(
+        batch,
+        request,
+        terms=market.terms,
+        view=market.view,
+        board=market.board,
+        limits=market.limits,
+        fingerprint="",
+        parent=order,
+    )
+    sums.add(order)
+    batch.touch(order)
+    return child
+
+
+def follow_slices(batch: Batch, order: OrderState, traded: Traded, *, board: Board) -> bool:
+    """Let a TWAP order at a venue be what its slices together are; whether that changed it. One that has ended goes on
+    counting: a slice may still have been on its way.
+    """
+    if order.twap is None or order.filled_quantity == traded.quantity:
+        return False
+    was_live = order.is_live
+    if was_live:
+        batch.account.orders_on(order.market_id).add(order, sign=-1)
+    if traded.quantity > order.quantity:  # the venue traded more than a slice asked for, which is that slice's anomaly
+        batch.note_change(order, {"quantity": [plain(order.quantity), plain(traded.quantity)]}, reason=OVERFILLED)
+        order.quantity = traded.quantity
+    order.filled_quantity, order.filled_notional, order.fee = traded.quantity, traded.notional, traded.fee
+    order.twap.executed_slices = traded.slices
+    if not order.remaining:
+        batch.move(order, OrderStatus.FILLED)
+    elif was_live:
+        batch.move(order, OrderStatus.PARTIALLY_FILLED)
+    batch.touch(order)
+    if order.is_live:
+        batch.account.orders_on(order.market_id).add(order)
+    announce(batch, order, board=board, summary=summarise(batch.account, board))
     return True
 
 
@@ -101,6 +184,19 @@ def _open_plan(batch: Batch, order: OrderState) -> TwapState:
     if not order.is_live or (plan.paused_at is None and batch.now >= plan.ends_at):
         raise errors.OrderNotOpen(details={"status": order.status})
     return plan
+
+
+def _due(batch: Batch, order: OrderState, plan: TwapState, market: Market) -> OrderRequest | None:
+    """The slice that is due, its moment noted; None where the order ended instead."""
+    if batch.now >= plan.ends_at:
+        end_order(batch, order, to=OrderStatus.EXPIRED, board=market.board, reason=DURATION_OVER)
+        return None
+    request = _slice(batch, order, plan, market.terms)
+    if not request.quantity:
+        end_order(batch, order, to=OrderStatus.CANCELLED, board=market.board, reason=NOTHING_TO_REDUCE)
+        return None
+    plan.next_slice = plan.passed(batch.now)
+    return request
 
 
 def _slice(batch: Batch, order: OrderState, plan: TwapState, terms: Terms) -> OrderRequest:

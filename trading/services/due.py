@@ -19,7 +19,7 @@ from trading.loading import ORDERS_AT_ONCE, AccountRef, OrdersRef
 from trading.models import DeadManSwitch, Order, TradingAccount
 from trading.services.adjustments import expire_adjustments, overdue_accounts
 from trading.services.bookings import booking, present_board
-from trading.services.twap import due_slices, run_due_slices
+from trading.services.twap import due_slices, run_due_slices, send_due_slices
 from trading.services.venue_orders import request_cancel, send_cancel
 from trading.venues.choice import venue_account
 
@@ -49,6 +49,12 @@ def due_work() -> list[Due]:
         *(Due(account_id, run_due_slices) for account_id in slices),
         *(Due(account_id, expire_adjustments) for account_id in overdue_accounts(DUE_AT_ONCE)),
     ]
+
+
+def venue_work() -> list[Due]:
+    """What is due now and is sent to a venue."""
+    accounts = dict.fromkeys(due.account_id for due in due_slices(at_most=DUE_AT_ONCE, at_venues=True))
+    return [Due(account_id, send_due_slices) for account_id in accounts]
 
 
 def expire_orders(account_id: int) -> int:
@@ -94,12 +100,12 @@ def fire_switch(account_id: int) -> int:
         if not armed.exists():
             return 0
         full = len(batch.account.orders) == ORDERS_AT_ONCE
-        ended = batch.account.orders
-        if batch.account.is_live:
-            wanted = request_cancel(batch, ended)
+        found, is_live = batch.account.orders, batch.account.is_live
+        here = [order for order in found if order.twap or not is_live]
+        ended = end_orders(batch, here, to=OrderStatus.CANCELLED, board=board, reason=SWITCHED)
+        if is_live:
+            wanted, ended = request_cancel(batch, found), found
             full = False  # the venue's own switch ends them all
-        else:
-            ended = end_orders(batch, ended, to=OrderStatus.CANCELLED, board=board, reason=SWITCHED)
         if not full:  # otherwise it is still due, and the rest goes next
             armed.update(fires_at=None, fired_at=batch.now)
             batch.emit(SWITCHED, switch_body(timeout_s=0, fires_at=None) | {"state": "fired"})

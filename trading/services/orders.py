@@ -32,7 +32,7 @@ from trading.loading import ORDERS_AT_ONCE, AccountRef, OrderRef, OrdersRef
 from trading.models import OrderRefusal
 from trading.services.bookings import booking, order_body_of, present_board
 from trading.services.risk_days import opens_risk_day
-from trading.services.venue_orders import ToSend, prepare, request_cancel, send, send_cancel
+from trading.services.venue_orders import ToSend, check_connected, prepare, request_cancel, send, send_cancel
 
 _ASKED = tuple(name for name in OrderRequest.__slots__ if name not in ("source", "role"))
 _asked = attrgetter(*_ASKED)
@@ -102,7 +102,11 @@ def commit_order(account: AccountRef, terms: MarketInfo, request: OrderRequest, 
             fingerprint=fingerprint,
             travels=travels,
         )
-        outgoing = prepare(batch, order, terms=terms, view=view) if batch.account.is_live else None
+        outgoing = None
+        if batch.account.is_live and order.twap is None:
+            outgoing = prepare(batch, order, terms=terms, view=view)
+        elif batch.account.is_live:
+            check_connected(batch.account)  # its slices are sent
         return Placed(body=batch.told[order.id], replayed=False, outgoing=outgoing)
 
 
@@ -228,7 +232,7 @@ def cancel_order(*, account: AccountRef, order: OrderRef, reason: str = "request
         found = batch.account.order
         if found is None:
             raise errors.NotFound
-        if batch.account.is_live:
+        if batch.account.is_live and found.twap is None:
             decide.check_open(found)
             wanted = request_cancel(batch, [found])
         else:
@@ -251,10 +255,10 @@ def cancel_orders(
     while True:
         with booking(account, orders=named) as batch:
             found = batch.account.orders
+            here = [order for order in found if order.twap or not batch.account.is_live]
+            ended = end_orders(batch, here, to=OrderStatus.CANCELLED, board=board, reason=reason)
             wanted = request_cancel(batch, found) if batch.account.is_live else []
-            ended = found
-            if not batch.account.is_live:
-                ended = end_orders(batch, found, to=OrderStatus.CANCELLED, board=board, reason=reason)
+            ended = found if batch.account.is_live else ended
             cancelled += [order_body_of(batch.account, order) for order in ended]
         send_cancel(batch.account.id, wanted)
         if wanted or len(found) < ORDERS_AT_ONCE:

@@ -18,16 +18,17 @@ from astrade.core.clock import system_clock
 from astrade.core.errors import UnknownMarket
 from astrade.core.money import ZERO, plain
 from marketdata.selectors import markets_by_id
-from trading.domain.lifecycle import LIVE
+from trading.domain.lifecycle import LIVE, OrderSource
 from trading.domain.live import UNANSWERED
 from trading.domain.reports import ShownOrder, VenueTrade
 from trading.loading import AccountRef, read_account
-from trading.models import Case, TradingAccount, VenueMessage, VenueOrder
+from trading.models import Case, Order, TradingAccount, VenueMessage, VenueOrder
 from trading.selectors import lost_protection
 from trading.services.accounts import follow_leverage
 from trading.services.cases import open_case
 from trading.services.funding import record_payment
 from trading.services.openings import open_at_venue
+from trading.services.twap import follow_slices
 from trading.services.venue_orders import send_cancel
 from trading.services.venue_reports import apply_shown, lose_order, note_lookup, record_fill
 from trading.venues.base import News, VenueAccount
@@ -119,7 +120,16 @@ def _placed(account_id: int, venue: VenueAccount, trade: VenueTrade) -> bool | N
             booked = record_fill(account_id, trade)
     except UnknownMarket:
         return None
+    if booked:
+        _follow_parent(account_id, trade)
     return booked
+
+
+def _follow_parent(account_id: int, trade: VenueTrade) -> None:
+    """A trade of a slice is one of its TWAP order too."""
+    slices = Order.objects.filter(account_id=account_id, venue_order_id=trade.venue_order_id, source=OrderSource.TWAP)
+    for parent_id in slices.values_list("parent_id", flat=True):
+        follow_slices(account_id, parent_id)
 
 
 def apply_news(account_id: int, venue: VenueAccount, news: News) -> None:

@@ -23,7 +23,7 @@ from astrade.venues.errors import AlreadyThere, InvalidVenueCredentials, Unavail
 from trading.domain.batch import Batch
 from trading.domain.lifecycle import Side, TimeInForce, TriggerBy
 from trading.domain.shapes import Terms
-from trading.domain.state import OrderState
+from trading.domain.state import AccountState, OrderState
 from trading.models import VenueOrder
 from trading.selectors import signing_of
 from trading.services.venue_reports import lose_order, note_answer, refuse_order
@@ -66,18 +66,9 @@ def prepare(
     draw: Callable[[], int] = new_nonce,
 ) -> ToSend:
     """Write what the order is to be sent with beside it, in the booking's own transaction. `replaces` is the external
-    id of the order whose place it takes.
-
-    Raises TermsNotAccepted, InvalidVenueCredentials where the account isn't connected any more, and OrderTypeNotOffered
-    where its user signs.
+    id of the order whose place it takes. Raises as `check_connected`.
     """
-    if not has_accepted_terms(batch.account.user_id):
-        raise TermsNotAccepted
-    public_key, signing = signing_of(batch.account.id)
-    if public_key is None:
-        raise InvalidVenueCredentials(details={"account": "Not connected to its venue."})
-    if signing != Signing.DELEGATED:
-        raise OrderTypeNotOffered(details={"signing": signing})
+    public_key = check_connected(batch.account)
     price, expires_at = _signed_price(order, terms, view), _expiry(batch, order)
     row = VenueOrder(
         order_id=order.id,
@@ -93,6 +84,20 @@ def prepare(
     nonce = _keep(row, draw)
     outgoing = _outgoing(order, terms, price=price, nonce=nonce, expires_at=expires_at, replaces=replaces)
     return ToSend(batch.account.id, order.id, outgoing, monotonic())
+
+
+def check_connected(account: AccountState) -> str:
+    """The public key that the account's orders are signed for. Raises TermsNotAccepted, InvalidVenueCredentials where
+    the account isn't connected any more, and OrderTypeNotOffered where its user signs.
+    """
+    if not has_accepted_terms(account.user_id):
+        raise TermsNotAccepted
+    public_key, signing = signing_of(account.id)
+    if public_key is None:
+        raise InvalidVenueCredentials(details={"account": "Not connected to its venue."})
+    if signing != Signing.DELEGATED:
+        raise OrderTypeNotOffered(details={"signing": signing})
+    return public_key
 
 
 def _outgoing(

@@ -160,7 +160,7 @@ def test_orders_with_latency_arrive_by_themselves(account: TradingAccount, count
 
 
 def test_streams_runs_one_of_each() -> None:
-    assert [runner.name for runner in timekeeper_runners()] == ["timekeeper", "arrivals"]
+    assert [runner.name for runner in timekeeper_runners()] == ["timekeeper", "arrivals", "venue_slices"]
 
 
 def test_what_is_due_is_found_by_its_indexes(account: TradingAccount) -> None:

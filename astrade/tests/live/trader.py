@@ -20,7 +20,7 @@ from astrade.emulators.tests.harness import BTC, Harness
 from astrade.tests.venue import Person
 from astrade.venues.extended.wire import OrderStatus as Status
 from marketdata.tests.factories import publish
-from trading.domain.lifecycle import OrderStatus
+from trading.domain.lifecycle import OrderStatus, OrderType
 from trading.models import CashBalance, Fill, Order, Position, TradingAccount, VenueOrder
 from trading.selectors import unanswered_orders
 from trading.services.reconciling import resolve_order, sync_account
@@ -124,7 +124,8 @@ class Trader(Person):
 
     def _orders_differ(self) -> Iterator[str]:
         there = {order.external_id: order for order in self.there.orders.values()}
-        for order in Order.objects.filter(account=self.account).select_related("at_venue"):
+        sent = Order.objects.filter(account=self.account).exclude(type=OrderType.TWAP)
+        for order in sent.select_related("at_venue"):
             theirs = there.pop(order.at_venue.external_id, None)
             if theirs is None:
                 if order.status != OrderStatus.REJECTED:
