@@ -37,7 +37,13 @@ class Exchange:
     """State and time of one emulated exchange."""
 
     def __init__(
-        self, *, seed: int, clock: Clock = system_clock, symbols: Sequence[str] | None = None, faults: str = ""
+        self,
+        *,
+        seed: int,
+        clock: Clock = system_clock,
+        symbols: Sequence[str] | None = None,
+        faults: str = "",
+        accounts: int = len(SEEDED),
     ) -> None:
         self.seed, self._clock = seed, clock
         self.faults = Faults(faults, seed=seed)
@@ -63,6 +69,8 @@ class Exchange:
         )
         for number, (client, index, description) in enumerate(SEEDED):
             self._seed_account(number, client_id=FIRST_CLIENT_ID + client, index=index, description=description)
+        for number in range(len(SEEDED), accounts):
+            self._seed_account(number, client_id=FIRST_CLIENT_ID + number, index=0, description="main")
         self.step()
 
     def now_ms(self) -> int:

@@ -22,13 +22,14 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8600, help="0: a free one")
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--seed", type=int, default=1)
+        parser.add_argument("--accounts", type=int, default=3, help="how many there are to begin with, 3 at least")
         parser.add_argument("--faults", default="", metavar="SCENARIO", help="name[:share][,name[:share]…]")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEMO_ALLOWED:
             raise CommandError("An emulator is for demonstration and development, not for production")
         try:
-            exchange = Exchange(seed=options["seed"], faults=options["faults"])
+            exchange = Exchange(seed=options["seed"], faults=options["faults"], accounts=options["accounts"])
         except UnknownFault as exc:
             raise CommandError(str(exc)) from exc
         asyncio.run(self._serve(exchange, host=options["host"], port=options["port"]))
