@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from accounts import services
-from accounts.models import ApiKey, Consent, RefreshFamily, StarkKey, TotpDevice, User, VenueCredential
+from accounts.models import ApiKey, Consent, Onboarding, RefreshFamily, StarkKey, TotpDevice, User, VenueCredential
 from accounts.services import two_factor
 from astrade.core.admin import ReadOnlyAdmin
 from astrade.core.errors import AstradeError
@@ -167,6 +167,18 @@ class VenueCredentialAdmin(OfUsers, ReadOnlyAdmin):
     fields = [
         "uuid", "user", "venue", "network", "signing", "stark_key", "venue_account_id", "vault", "state", "checked_at",
         "created_at",
+    ]  # fmt: skip
+
+
+@admin.register(Onboarding)
+class OnboardingAdmin(OfUsers, ReadOnlyAdmin):
+    """Accounts at venues that wallets are opening; without a connection those that came to nothing yet."""
+
+    list_display = ["created_at", "user", "network", "wallet", "key_origin", "expires_at", "credential"]
+    list_filter = ["network", "key_origin", ("credential", admin.EmptyFieldListFilter)]
+    fields = [
+        "uuid", "user", "network", "wallet", "key_origin", "stark_key", "credential", "created_at", "expires_at",
+        "claimed_until",
     ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import key_views, schema, two_factor_views, venue_views, views
+from accounts.api import key_views, onboarding, schema, two_factor_views, venue_views, views
 
 __all__ = ["schema", "urlpatterns"]
 
@@ -29,4 +29,6 @@ urlpatterns = [
     path("api-keys/<uuid:key_id>", key_views.ApiKeyView.as_view()),
     path("venue-credentials", venue_views.VenueCredentialsView.as_view()),
     path("venue-credentials/extended", venue_views.ExtendedCredentialView.as_view()),
+    path("venue-credentials/extended/onboarding", onboarding.OnboardingView.as_view()),
+    path("venue-credentials/extended/onboarding/complete", onboarding.CompleteOnboardingView.as_view()),
 ]

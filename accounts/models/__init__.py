@@ -1,6 +1,7 @@
 """Who someone is: one module for each part of it."""
 
 from accounts.models.consent import Consent
+from accounts.models.onboarding import Onboarding
 from accounts.models.session import ApiKey, RecoveryCode, RefreshFamily, RefreshToken, TotpDevice
 from accounts.models.user import Tier, User, UserManager, UserState
 from accounts.models.venue import CredentialState, KeyOrigin, Signing, StarkKey, Venue, VenueCredential
@@ -10,6 +11,7 @@ __all__ = [
     "Consent",
     "CredentialState",
     "KeyOrigin",
+    "Onboarding",
     "RecoveryCode",
     "RefreshFamily",
     "RefreshToken",

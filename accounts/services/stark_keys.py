@@ -36,6 +36,7 @@ SENT_AS = {  # what a key is called where it is brought along
     KeyOrigin.IMPORTED: "stark_private_key",
     KeyOrigin.DERIVED: "wallet_signature",
     KeyOrigin.EXTERNAL: "stark_public_key",
+    KeyOrigin.GENERATED: "stark_public_key",
 }
 
 
@@ -91,7 +92,9 @@ def generate_stark_key(user: User, *, network: Network, now: datetime) -> StarkK
 
 @dataclass(frozen=True, slots=True)
 class BroughtKey:
-    """A key that a user has: both halves, or the public one alone (`external`)."""
+    """A key that a connection is made by: both halves that a user has, the public one alone (`external`), or the public
+    one of a key that was made here for this user (`generated`).
+    """
 
     origin: KeyOrigin
     private_key: int | None = field(default=None, repr=False)
@@ -131,11 +134,19 @@ def hold_key(user: User, key: BroughtKey, *, network: Network, now: datetime) ->
     """
     name = as_hex(check_key(key))
     row = StarkKey.objects.select_for_update().filter(public_key=name).first()
+    if key.origin is KeyOrigin.GENERATED:
+        return _own(row, key, user=user, network=network)
     if row is None:
         row = StarkKey(user=user, network=network, public_key=name, created_at=now)
     else:
         _check_may_take(row, key, user=user, network=network)
     _keep(row, key.private_key, origin=key.origin)
+    return row
+
+
+def _own(row: StarkKey | None, key: BroughtKey, *, user: User, network: Network) -> StarkKey:
+    if row is None or (row.user_id, row.network, row.origin) != (user.pk, network, KeyOrigin.GENERATED):
+        raise key.refused("Not a key that was made here for you.")
     return row
 
 

@@ -11,7 +11,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, connection, transaction
 
 from accounts import revocations, signals
-from accounts.models import ApiKey, RecoveryCode, RefreshFamily, TotpDevice, User, UserState
+from accounts.models import ApiKey, Onboarding, RecoveryCode, RefreshFamily, TotpDevice, User, UserState
 from accounts.passwords import check_rules, is_password_of, normal_email
 from accounts.ports import account_resolver
 from accounts.services import safety, sessions, terms, venue_connections
@@ -212,6 +212,7 @@ def close_user(user_id: int, *, now: datetime) -> None:
     user.save()
     TotpDevice.objects.filter(user=user).delete()
     RecoveryCode.objects.filter(user=user).delete()
+    Onboarding.objects.filter(user=user).delete()
     families, keys = RefreshFamily.objects.filter(user=user), ApiKey.objects.filter(user=user)
     sessions.revoke(families, reason="closed", now=now)
     families.update(user_agent="", ip=None)

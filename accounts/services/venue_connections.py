@@ -1,5 +1,6 @@
 """Accounts at venues: connected once the venue has confirmed them, used by their sealed keys, let go of again."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -61,16 +62,32 @@ def connect_extended(user_id: int, *, offer: Offer, code: str | None, now: datet
     another one. Raises ValidationFailed, InvalidSignature, InvalidVenueCredentials with the field at fault,
     TwoFactorRequired, TwoFactorInvalid, or VenueError where the venue refuses or is away; then nothing was changed.
     """
-    if offer.network not in settings.EXTENDED_NETWORKS:
-        raise ValidationFailed(details={"fields": {"network": ["Not offered by this server."]}})
-    public_key = check_key(offer.key)
+    check_network(offer.network)
+    check_key(offer.key)
     two_factor.require_where_enrolled(user_id, code=code, now=now)
+    return keep_account(user_id, offer=offer, now=now)
+
+
+def check_network(network: Network) -> None:
+    """Raises ValidationFailed for a network that this server doesn't connect to."""
+    if network not in settings.EXTENDED_NETWORKS:
+        raise ValidationFailed(details={"fields": {"network": ["Not offered by this server."]}})
+
+
+def keep_account(
+    user_id: int, *, offer: Offer, now: datetime, also: Callable[[VenueCredential], None] | None = None
+) -> VenueCredential:
+    """`connect_extended` from where the user has shown who they are; `also` is done in the transaction that writes."""
+    public_key = check_key(offer.key)
     client = client_of(profile_of(offer.network))
     account = client.send(account_calls.account_info(), Access(offer.api_key, owner=user_id))
     account_id = _check_account(offer, public_key=public_key, account=account)
     try:
         with transaction.atomic():
-            return _connect(locked_user(user_id), offer, account_id=account_id, now=now)
+            row = _connect(locked_user(user_id), offer, account_id=account_id, now=now)
+            if also is not None:
+                also(row)
+            return row
     except IntegrityError as exc:  # another user has the vault, or was a moment earlier with the key
         match _constraint_of(exc):
             case "venue_credential_vault_once":

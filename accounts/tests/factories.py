@@ -7,7 +7,17 @@ from factory.declarations import LazyAttribute, LazyFunction, SelfAttribute, Seq
 from factory.django import DjangoModelFactory
 from factory.helpers import post_generation
 
-from accounts.models import ApiKey, KeyOrigin, RefreshFamily, Signing, StarkKey, User, Venue, VenueCredential
+from accounts.models import (
+    ApiKey,
+    KeyOrigin,
+    Onboarding,
+    RefreshFamily,
+    Signing,
+    StarkKey,
+    User,
+    Venue,
+    VenueCredential,
+)
 from accounts.sealing import seal
 from accounts.services.sessions import Client, TokenPair, open_session
 from accounts.services.venue_connections import PURPOSE
@@ -89,6 +99,20 @@ class VenueCredentialFactory(DjangoModelFactory[VenueCredential]):
     vault = Sequence(lambda number: 10_001 + number)
     created_at = LazyFunction(system_clock)
     checked_at = LazyAttribute(lambda row: row.created_at)
+
+
+class OnboardingFactory(DjangoModelFactory[Onboarding]):
+    """An account that a wallet is to open."""
+
+    class Meta:
+        model = Onboarding
+
+    user = SubFactory(UserFactory)
+    network = Network.TESTNET
+    wallet = Sequence("0x{:040d}".format)
+    key_origin = KeyOrigin.DERIVED
+    created_at = LazyFunction(system_clock)
+    expires_at = LazyAttribute(lambda row: row.created_at + timedelta(minutes=10))
 
 
 def signed_in(user: User | None = None) -> TokenPair:

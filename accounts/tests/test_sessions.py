@@ -8,9 +8,9 @@ import pytest
 from django.db import connection
 
 from accounts import services, tasks
-from accounts.models import RefreshFamily, RefreshToken, UserState
+from accounts.models import Onboarding, RefreshFamily, RefreshToken, UserState
 from accounts.tests.client import Api
-from accounts.tests.factories import RefreshFamilyFactory, UserFactory, signed_in
+from accounts.tests.factories import OnboardingFactory, RefreshFamilyFactory, UserFactory, signed_in
 from astrade.core.clock import system_clock
 from astrade.core.models import AuditEvent
 
@@ -173,9 +173,12 @@ def test_cleaning_removes_what_ended_long_ago_and_nothing_else() -> None:
     live = signed_in()
     RefreshToken.objects.create(family=recent, digest=b"1" * 32, created_at=now, expires_at=now - timedelta(seconds=1))
 
+    onboardings = [OnboardingFactory.create(expires_at=now - timedelta(days=days)) for days in (31, 29)]
+
     assert services.clean_sessions(now=now) == 1
     tasks.clean_sessions()
 
     assert not RefreshFamily.objects.filter(pk=old.pk).exists()
     assert RefreshFamily.objects.filter(pk=recent.pk).exists()
     assert RefreshToken.objects.get().family.user == live.user
+    assert list(Onboarding.objects.all()) == onboardings[1:]

@@ -54,6 +54,15 @@ def test_a_wallets_signature_gives_the_key_of_the_reference() -> None:
     assert as_hex(key) == "0x7d3214da593feb0bcde5420d6bd5a699c15cd53f49952fb96cc4786792621fe"
 
 
+def test_a_wallets_signature_gives_the_key_of_the_official_sdk() -> None:
+    signed = (
+        "19e37bc8bd2fb9e4d16e82d1baf20ec7e13157ef9164db3767a0d55e7b6a5dd7"
+        "3d8216b843bf831f1163ac629ef90a7cf6936879c162b6a02b29213bb585d46e1c"
+    )
+    key = key_of_wallet(bytes.fromhex(signed))
+    assert as_hex(key) == "0x47d0910381291f4279f8ba48bca04e0e902676ddc591cdc1f4302e73fecb0a7"
+
+
 @given(signature=st.binary(min_size=65, max_size=65))
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_every_wallet_signature_gives_a_key_within_the_order(signature: bytes) -> None:
@@ -225,3 +234,16 @@ def test_rotating_seals_keys_anew_and_passes_over_public_ones(user: User, settin
     settings.ENCRYPTION_KEYS = [NEW]
     with signer_of(row.pk) as signer:
         assert verifies(public_key_of(KEY), 1, signer.sign(1))
+
+
+def test_a_key_that_was_made_here_is_named_by_its_user_alone(user: User) -> None:
+    own = generate_stark_key(user, network=Network.TESTNET, now=system_clock())
+    named: dict[str, Any] = {"key": None, "origin": KeyOrigin.GENERATED, "public_key": int(own.public_key, 16)}
+
+    assert held(user, **named) == own
+    assert StarkKey.objects.get().private_key is not None
+    for other, network in ((UserFactory.create(), Network.TESTNET), (user, Network.MAINNET)):
+        with pytest.raises(InvalidVenueCredentials):
+            held(other, network=network, **named)
+    with pytest.raises(InvalidVenueCredentials):
+        held(user, None, origin=KeyOrigin.GENERATED, public_key=public_key_of(KEY))

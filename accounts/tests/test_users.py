@@ -9,12 +9,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts import selectors, services
-from accounts.models import ApiKey, RefreshFamily, User, UserState
+from accounts.models import ApiKey, Onboarding, RefreshFamily, User, UserState
 from accounts.ports import account_resolver
 from accounts.services import TotalsDelta
 from accounts.signals import user_closing, user_frozen
 from accounts.tests.client import Api, some_email
-from accounts.tests.factories import PASSWORD, ApiKeyFactory, UserFactory, signed_in
+from accounts.tests.factories import PASSWORD, ApiKeyFactory, OnboardingFactory, UserFactory, signed_in
 from astrade.core.clock import system_clock
 from astrade.core.errors import EmailTaken, NotFound, NotPermitted, OpenPositions
 from astrade.core.models import AuditEvent
@@ -136,6 +136,7 @@ def test_closing_forgets_who_it_was(api: Api) -> None:
     email = f"ana-{some_email()}"
     user = UserFactory.create(email=email, display_name="Ana")
     pair, key = signed_in(user), ApiKeyFactory.create(user=user, name="ana's bot")
+    OnboardingFactory.create(user=user)
 
     assert api.bearer(pair.access_token).delete("/users/me").data == {"state": "closed"}
 
@@ -144,6 +145,7 @@ def test_closing_forgets_who_it_was(api: Api) -> None:
     assert (user.state, user.email, user.display_name, user.has_usable_password()) == ("closed", None, "", False)
     assert (key.name, key.revoked_at is not None) == ("", True)
     assert RefreshFamily.objects.get().ip is None
+    assert not Onboarding.objects.exists()
     assert api.bearer(pair.access_token).get("/users/me").error == (401, 1102)
     assert api.post("/auth/login", {"email": email, "password": PASSWORD}).error == (401, 1101)
     assert api.post("/auth/signup", {"email": email, "password": PASSWORD}).status == 201

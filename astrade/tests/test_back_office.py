@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.services import freeze_user, two_factor
 from accounts.services.terms import accept
 from accounts.tests.client import some_address
-from accounts.tests.factories import ApiKeyFactory, UserFactory, VenueCredentialFactory, signed_in
+from accounts.tests.factories import ApiKeyFactory, OnboardingFactory, UserFactory, VenueCredentialFactory, signed_in
 from astrade.core.clock import system_clock
 from astrade.core.errors import AstradeError
 from astrade.core.models import Lease
@@ -68,6 +68,7 @@ def rows(transactional_db: None) -> Iterator[None]:
     ApiKeyFactory.create(user=account.user)
     two_factor.begin_setup(account.user_id, now=system_clock())
     VenueCredentialFactory.create(user=account.user)
+    OnboardingFactory.create(user=account.user)
     accept(account.user, [{"document": "terms", "version": "1"}], ip=None, now=system_clock())
     for side, changes in ((Side.BUY, {}), (Side.SELL, {}), (Side.BUY, {}), (Side.BUY, {"price": "95"})):
         place(account, side=side, **changes)

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.api.venue_serializers import ConnectExtendedSerializer, offer_of
-from accounts.models import Consent, StarkKey, User, VenueCredential
+from accounts.models import Consent, Onboarding, StarkKey, User, VenueCredential
 from accounts.sealing import unseal
 from accounts.services.stark_keys import PURPOSE, signer_of
 from accounts.services.venue_connections import venue_access
@@ -19,9 +19,12 @@ from accounts.tests.client import Api, some_address
 from accounts.tests.factories import UserFactory
 from accounts.tests.test_two_factor import code_of
 from astrade.core.api.views import shape
+from astrade.core.clock import system_clock
 from astrade.core.models import AuditEvent
 from astrade.emulators.extended.accounts import Account
 from astrade.emulators.tests.background import in_background
+from astrade.emulators.tests.harness import Harness
+from astrade.emulators.tests.wallet import Wallet
 from astrade.tests.leaks import Surfaces, spellings, watched
 from astrade.tests.venue import EXTENDED, Person, body_of, extended_at
 from astrade.tests.wiretap import wiretap
@@ -33,13 +36,14 @@ ADMIN_PAGES = ("starkkey", "venuecredential", "consent", "user")
 @pytest.mark.django_db(transaction=True)
 def test_keys_are_seen_nowhere(settings: Any) -> None:
     settings.ENCRYPTION_KEYS = ["old:" + "o" * 32]
-    with in_background() as harness, wiretap(harness.url) as tap, extended_at(tap.url, settings):
+    with in_background(start=system_clock()) as harness, wiretap(harness.url) as tap, extended_at(tap.url, settings):
         account, second = harness.account, harness.second
         with watched(settings) as surfaces:
             provisioned = sign_up_by_wallet()
             person = Person()
             live_with(person, account, surfaces=surfaces)
             go_wrong(person, account)
+            opened, made, shown, seed = onboard(harness, surfaces=surfaces)
             break_down(person, second)
             rotate(settings)
             look_at_pages(surfaces)
@@ -47,11 +51,12 @@ def test_keys_are_seen_nowhere(settings: Any) -> None:
             surfaces.note_tables()
         surfaces.note("wire", bytes(tap.sent))
 
-    keys = [provisioned, account.private_key, second.private_key, key_of_wallet(bytes.fromhex(WALLET_SIGNATURE))]
+    keys = [provisioned, account.private_key, second.private_key, key_of_wallet(bytes.fromhex(WALLET_SIGNATURE)), *made]
     assert set(surfaces.seen) >= {"answer", "log", "task", "redis", "table", "wire", "repr"}
     assert [surfaces.places_of(key or 0) for key in keys] == [[]] * len(keys)
-    assert surfaces.places_of(WALLET_SIGNATURE) == []
-    for one in (account, second):
+    assert surfaces.places_of(WALLET_SIGNATURE) == surfaces.places_of(seed) == []
+    assert [surfaces.places_of(signature) for signature in shown] == [["wire"]] * len(shown)
+    for one in (account, second, *opened):
         assert surfaces.places_of(one.api_key) == ["wire"]
         assert_in_header_only(bytes(tap.sent), one.api_key)
 
@@ -114,6 +119,33 @@ def go_wrong(person: Person, account: Account) -> None:
         assert person.api.call("PUT", EXTENDED, raw).status == 400
     assert person.api.get(f"{EXTENDED}?network={key}").status == 400
     assert Person().connect(account).status == 401
+
+
+def onboard(harness: Harness, *, surfaces: Surfaces) -> tuple[list[Account], list[int], list[str], str]:
+    """Open accounts by two wallets, with a key of the server's and with the wallet's own, against mistakes and faults.
+
+    Returns the accounts, their private keys, the signatures that only the venue is shown, and the one that nobody is.
+    """
+    shown, keys, seed = [], [], ""
+    for number, origin in enumerate(("generated", "derived")):
+        person, wallet = Person(), Wallet.number(number)
+        begun = person.api.post(f"{EXTENDED}/onboarding", {"wallet": wallet.address, "key": origin})
+        answers = wallet.answers(begun.data)
+        seed = answers.get("wallet_signature", "")
+        wrong = {"registration_signature": answers["api_key_signature"], "api_key_signature": seed, "id": seed}
+        for name, value in wrong.items():
+            assert person.api.post(f"{EXTENDED}/onboarding/complete", answers | {name: value}).status in (400, 401)
+        harness.exchange.faults.switch("reset_after_accept")
+        assert person.api.post(f"{EXTENDED}/onboarding/complete", answers).status == 202
+        harness.exchange.faults.switch("")
+        assert person.api.post(f"{EXTENDED}/onboarding/complete", answers).status == 200
+        shown += [answers["registration_signature"][2:], answers["api_key_signature"][2:]]
+        row = StarkKey.objects.get(user=person.user)
+        assert row.private_key is not None
+        keys.append(int.from_bytes(unseal(row.private_key, purpose=PURPOSE, row=row.uuid)))
+        surfaces.note("repr", repr([row, *Onboarding.objects.all()]))
+    assert keys[1] == wallet.stark_key()
+    return [one for own in harness.exchange.wallets.values() for one in own], keys, shown, seed[2:]
 
 
 def break_down(person: Person, account: Account) -> None:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from trading.api.views import accounts, dead_man_switch, funds, orders, portfolio, positions, proofs, twap
+from trading.api.views import accounts, dead_man_switch, funds, orders, portfolio, positions, prepared, proofs, twap
 
 urlpatterns = [
     path("accounts", accounts.AccountsView.as_view()),
@@ -25,6 +25,7 @@ urlpatterns = [
     path("orders", orders.OrdersView.as_view()),
     path("orders/dead-man-switch", dead_man_switch.DeadManSwitchView.as_view()),
     path("orders/history", orders.OrderHistoryView.as_view()),
+    path("orders/prepare", prepared.PrepareOrderView.as_view()),
     path("orders/preview", orders.PreviewView.as_view()),
     path("orders/<uuid:order_id>", orders.OrderView.as_view()),
     path("orders/<uuid:order_id>/pause", twap.PauseView.as_view()),

@@ -8,6 +8,7 @@ from trading.models.ledger import JournalEntry, Posting
 from trading.models.margin import FundingHour, FundingPayment, Liquidation
 from trading.models.order import Fill, Order, OrderRefusal, OrderTransition
 from trading.models.position import ClosedPosition, Position
+from trading.models.prepared_order import PreparedOrder
 from trading.models.proof import BalanceLeaf, BalanceRoot, BalanceTreeLevel
 from trading.models.risk import RiskDay, TradingHalt
 from trading.models.twap import TwapPlan
@@ -37,6 +38,7 @@ __all__ = [
     "OrderTransition",
     "Position",
     "Posting",
+    "PreparedOrder",
     "ReaderPosition",
     "RiskDay",
     "TradingAccount",

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
+from accounts.models import Signing
 from astrade.core import errors
 from astrade.core.errors import AstradeError, json_safe
 from astrade.core.messages import BookSnapshot, MarketView, Quote
@@ -32,7 +33,8 @@ from trading.loading import ORDERS_AT_ONCE, AccountRef, OrderRef, OrdersRef
 from trading.models import OrderRefusal
 from trading.services.bookings import booking, order_body_of, present_board
 from trading.services.risk_days import opens_risk_day
-from trading.services.venue_orders import ToSend, check_connected, prepare, request_cancel, send, send_cancel
+from trading.services.signed_orders import Signed, check_user_signs
+from trading.services.venue_orders import ToSend, prepare, request_cancel, send, send_cancel, signing_key
 
 _ASKED = tuple(name for name in OrderRequest.__slots__ if name not in ("source", "role"))
 _asked = attrgetter(*_ASKED)
@@ -54,12 +56,14 @@ def limits() -> Limits:
     return Limits(open_orders_max=settings.MAX_OPEN_ORDERS, stale_after_s=settings.FEED_STALE_AFTER_S)
 
 
-def place_order(*, account: AccountRef, symbol: str, request: OrderRequest, travels: bool = True) -> Placed:
+def place_order(
+    *, account: AccountRef, symbol: str, request: OrderRequest, travels: bool = True, signed: Signed | None = None
+) -> Placed:
     """Place an order; on a practice account what it gets at once is filled before this returns.
 
     On an account with simulated latency it is on its way then (`submitted`), unless it doesn't travel. On an account at
-    a venue it is committed, then sent, and returned as the venue answered; raises Unknown where it did not. Call
-    it outside any transaction.
+    a venue it is committed, then sent, and returned as the venue answered; raises Unknown where it did not. `signed`
+    where the user signs for it (`trading.services.prepared_orders`). Call it outside any transaction.
     The same `client_order_id` with the same request returns the first order; with another one DuplicateClientOrderId is
     raised. Locks the account. A refusal rolls everything back, is kept as one `OrderRefusal` and raised as its error.
     """
@@ -69,9 +73,9 @@ def place_order(*, account: AccountRef, symbol: str, request: OrderRequest, trav
     try:
         admission.check_offered(request)
         try:
-            placed = commit_order(account, terms, request, travels=travels)
+            placed = commit_order(account, terms, request, travels=travels, signed=signed)
         except errors.MarketDataStale:  # prices may have aged while it waited for the lock: read again once
-            placed = commit_order(account, terms, request, travels=travels)
+            placed = commit_order(account, terms, request, travels=travels, signed=signed)
     except AstradeError as refusal:
         _keep_refusal(account, terms, request, refusal)
         raise
@@ -79,7 +83,14 @@ def place_order(*, account: AccountRef, symbol: str, request: OrderRequest, trav
 
 
 @opens_risk_day
-def commit_order(account: AccountRef, terms: MarketInfo, request: OrderRequest, *, travels: bool = True) -> Placed:
+def commit_order(
+    account: AccountRef,
+    terms: MarketInfo,
+    request: OrderRequest,
+    *,
+    travels: bool = True,
+    signed: Signed | None = None,
+) -> Placed:
     """`place_order` up to its commit: an order that goes to a venue is `outgoing` then, and was not sent yet."""
     view, quotes, missing = market_view(terms.symbol)
     board = Board(markets=markets_by_id(), quotes=quotes)
@@ -92,6 +103,8 @@ def commit_order(account: AccountRef, terms: MarketInfo, request: OrderRequest, 
             return _replay(batch.account, known, fingerprint=fingerprint)
         if view is None:
             raise missing or errors.MarketDataStale
+        if signed is not None:
+            check_user_signs(batch.account, request)
         order = decide.admit(
             batch,
             request,
@@ -104,9 +117,9 @@ def commit_order(account: AccountRef, terms: MarketInfo, request: OrderRequest, 
         )
         outgoing = None
         if batch.account.is_live and order.twap is None:
-            outgoing = prepare(batch, order, terms=terms, view=view)
+            outgoing = prepare(batch, order, terms=terms, view=view, signed=signed)
         elif batch.account.is_live:
-            check_connected(batch.account)  # its slices are sent
+            signing_key(batch.account, by=Signing.DELEGATED)  # its slices are sent
         return Placed(body=batch.told[order.id], replayed=False, outgoing=outgoing)
 
 

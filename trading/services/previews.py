@@ -1,15 +1,16 @@
 """What an order would do, decided exactly as it would be, on a copy that is thrown away."""
 
 import uuid
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from astrade.core.clock import system_clock
 from astrade.core.errors import AstradeError
-from astrade.core.messages import Quote
+from astrade.core.messages import MarketView, Quote
 from astrade.core.money import ZERO, plain
 from marketdata import live
-from marketdata.selectors import market_by_symbol, markets_by_id
+from marketdata.selectors import MarketInfo, market_by_symbol, markets_by_id
 from trading.domain import booking
 from trading.domain.admission import check_offered
 from trading.domain.batch import Batch
@@ -23,27 +24,49 @@ from trading.services.orders import limits, own_orders_facing
 from trading.services.risk_days import opens_risk_day
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An account as it is, to decide on; nothing of it is written."""
+
+    terms: MarketInfo
+    view: MarketView
+    board: Board
+    batch: Batch
+
+    def admit(self, request: OrderRequest) -> OrderState:
+        """The order as it would be placed; raises the refusal that it would get, and spoils the draft."""
+        return booking.admit(
+            self.batch, request, terms=self.terms, view=self.view, board=self.board, limits=limits(), fingerprint=""
+        )
+
+
+def draft_of(account: AccountRef, symbol: str, request: OrderRequest) -> Draft:
+    """What the order meets now. Raises UnknownMarket, MarketDataStale or NotFound."""
+    terms = market_by_symbol(symbol)
+    view, quotes = live.view_of(terms.symbol)
+    facing = own_orders_facing(terms, view, side=request.side, limit=request.price)
+    state = read_account(account, market_id=terms.id, orders=facing)
+    batch = Batch(state, now=system_clock(), new_uuid=uuid.uuid4, row_ids=ROW_ID_BLOCK)
+    return Draft(terms=terms, view=view, board=Board(markets=markets_by_id(), quotes=quotes), batch=batch)
+
+
 @opens_risk_day
 def preview_order(*, account: AccountRef, symbol: str, request: OrderRequest) -> dict[str, Any]:
     """Expected fill on the present book, fees, margin and liquidation price, or the refusal it would get.
 
     No order, no refusal record; nothing but a risk day that was due. Raises UnknownMarket, MarketDataStale or NotFound.
     """
-    terms = market_by_symbol(symbol)
-    view, quotes = live.view_of(terms.symbol)
-    board = Board(markets=markets_by_id(), quotes=quotes)
-    facing = own_orders_facing(terms, view, side=request.side, limit=request.price)
-    state = read_account(account, market_id=terms.id, orders=facing)
+    draft = draft_of(account, symbol, request)
+    terms, board, state = draft.terms, draft.board, draft.batch.account
     before = summarise(state, board)
-    batch = Batch(state, now=system_clock(), new_uuid=uuid.uuid4, row_ids=ROW_ID_BLOCK)
     order, refusal = None, None
     try:
         check_offered(request)
-        order = booking.admit(batch, request, terms=terms, view=view, board=board, limits=limits(), fingerprint="")
+        order = draft.admit(request)
     except AstradeError as exc:
         refusal = {"code": exc.code, "message": str(exc), "details": exc.details}
     after = summarise(state, board)
-    figures = _fill_figures(order, batch, view.quote) | _margin_figures(before, after)
+    figures = _fill_figures(order, draft.batch, draft.view.quote) | _margin_figures(before, after)
     return (
         {"accepted": refusal is None, "refusal": refusal, "symbol": terms.symbol}
         | figures

@@ -7,11 +7,11 @@ once, or nobody does. What becomes of it, `trading.services.venue_reports` books
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import IntegrityError, transaction
 
@@ -21,11 +21,12 @@ from astrade.core.errors import AstradeError, OrderTypeNotOffered, TermsNotAccep
 from astrade.core.messages import MarketView
 from astrade.venues.errors import AlreadyThere, InvalidVenueCredentials, Unavailable, Unknown, VenueError
 from trading.domain.batch import Batch
-from trading.domain.lifecycle import Side, TimeInForce, TriggerBy
+from trading.domain.lifecycle import OrderRole, Side, TimeInForce, TriggerBy
 from trading.domain.shapes import Terms
 from trading.domain.state import AccountState, OrderState
 from trading.models import VenueOrder
 from trading.selectors import signing_of
+from trading.services.signed_orders import Signed, take_prepared
 from trading.services.venue_reports import lose_order, note_answer, refuse_order
 from trading.venues.base import Outgoing, OutgoingLeg
 from trading.venues.choice import venue_account
@@ -39,6 +40,26 @@ ANSWERED_WITHIN = timedelta(seconds=20)  # of its admission: longer than the way
 LASTS_AT_MOST = timedelta(days=27)  # the testnet takes 28 days, the mainnet 90 (extended-api.md §4, 1135)
 IOC_LASTS = timedelta(hours=1)
 Body = Mapping[str, Any]
+
+
+class SignedValues(Protocol):
+    """Worst price, highest fee and end of an order, as they are signed; `trading.models.PreparedOrder` has them too."""
+
+    @property
+    def price(self) -> Decimal: ...
+    @property
+    def fee_rate(self) -> Decimal: ...
+    @property
+    def expires_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValuesToSign:
+    """`SignedValues` that were just decided."""
+
+    price: Decimal
+    fee_rate: Decimal
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,76 +84,55 @@ def prepare(
     terms: Terms,
     view: MarketView,
     replaces: str | None = None,
+    signed: Signed | None = None,
     draw: Callable[[], int] = new_nonce,
 ) -> ToSend:
     """Write what the order is to be sent with beside it, in the booking's own transaction. `replaces` is the external
-    id of the order whose place it takes. Raises as `check_connected`.
+    id of the order whose place it takes; `signed` is there where the user signs for it.
+
+    Raises as `signing_key`, and as `take_prepared`.
     """
-    public_key = check_connected(batch.account)
-    price, expires_at = _signed_price(order, terms, view), _expiry(batch, order)
+    public_key = signing_key(batch.account, by=Signing.DELEGATED if signed is None else Signing.USER_SIGNED)
+    prepared = None if signed is None else take_prepared(batch, order, signed, public_key=public_key)
+    values = prepared or values_to_sign(order, terms=terms, view=view, now=batch.now)
     row = VenueOrder(
         order_id=order.id,
         account_id=batch.account.id,
         external_id=str(order.uuid),
         stark_public_key=public_key,
-        price=price,
-        fee_rate=terms.taker_fee_rate,
-        expires_at=expires_at,
+        price=values.price,
+        fee_rate=values.fee_rate,
+        expires_at=values.expires_at,
         deadline_at=batch.now + ANSWERED_WITHIN,
         replaces=replaces,
     )
-    nonce = _keep(row, draw)
-    outgoing = _outgoing(order, terms, price=price, nonce=nonce, expires_at=expires_at, replaces=replaces)
+    nonce = _keep(row, draw if prepared is None else lambda: prepared.nonce)
+    outgoing = outgoing_of(order, values, terms=terms, nonce=nonce, replaces=replaces)
+    if signed is not None:
+        outgoing = replace(outgoing, signature=signed.signature)
     return ToSend(batch.account.id, order.id, outgoing, monotonic())
 
 
-def check_connected(account: AccountState) -> str:
-    """The public key that the account's orders are signed for. Raises TermsNotAccepted, InvalidVenueCredentials where
-    the account isn't connected any more, and OrderTypeNotOffered where its user signs.
+def signing_key(account: AccountState, *, by: Signing) -> str:
+    """The public key that the account's orders are signed for.
+
+    Raises TermsNotAccepted, InvalidVenueCredentials where the account isn't connected any more, and OrderTypeNotOffered
+    where somebody else signs for it.
     """
     if not has_accepted_terms(account.user_id):
         raise TermsNotAccepted
     public_key, signing = signing_of(account.id)
     if public_key is None:
         raise InvalidVenueCredentials(details={"account": "Not connected to its venue."})
-    if signing != Signing.DELEGATED:
+    if signing != by:
         raise OrderTypeNotOffered(details={"signing": signing})
     return public_key
 
 
-def _outgoing(
-    order: OrderState, terms: Terms, *, price: Decimal, nonce: int, expires_at: datetime, replaces: str | None
-) -> Outgoing:
-    """The order as it goes out. One that protects a position is sent as its levels, for whatever the position is."""
-    closes, levels = order.role is not None, {"take_profit": order.take_profit, "stop_loss": order.stop_loss}
-    if closes:
-        levels[str(order.role)] = order.trigger_price
-    leg_side = order.side if closes else order.side.opposite
-    return Outgoing(
-        external_id=str(order.uuid),
-        symbol=terms.symbol,
-        side=order.side,
-        type=order.type,
-        time_in_force=TimeInForce.IOC if _is_at_once(order) else TimeInForce.GTT,
-        quantity=order.quantity,
-        price=price,
-        post_only=order.post_only,
-        reduce_only=order.reduce_only,
-        fee_rate=terms.taker_fee_rate,
-        nonce=nonce,
-        expires_at=expires_at,
-        trigger_price=order.trigger_price,
-        trigger_by=order.trigger_by or TriggerBy.MARK,
-        closes_position=closes,
-        replaces=replaces,
-        **{name: _leg(price, leg_side, terms) for name, price in levels.items()},
-    )
-
-
-def _leg(price: Decimal | None, side: Side, terms: Terms) -> OutgoingLeg | None:
-    if price is None:
-        return None
-    return OutgoingLeg(trigger_price=price, price=worst_price_at(price, side, tick=terms.tick_size))
+def values_to_sign(order: OrderState, *, terms: Terms, view: MarketView, now: datetime) -> SignedValues:
+    """What is signed besides what was asked for. Raises MarketDataStale where the book shows no price."""
+    price = _signed_price(order, terms, view)
+    return ValuesToSign(price=price, fee_rate=terms.taker_fee_rate, expires_at=_expiry(order, now=now))
 
 
 def _signed_price(order: OrderState, terms: Terms, view: MarketView) -> Decimal:
@@ -144,14 +144,52 @@ def _signed_price(order: OrderState, terms: Terms, view: MarketView) -> Decimal:
     return worst_price(order.side, view.book, tick=terms.tick_size)
 
 
+def outgoing_of(
+    order: OrderState, values: SignedValues, *, terms: Terms, nonce: int, replaces: str | None = None
+) -> Outgoing:
+    """The order as it goes out. One that protects a position is sent as its levels, for whatever the position is."""
+    closes, take_profit, stop_loss = order.role is not None, order.take_profit, order.stop_loss
+    if order.role is OrderRole.TAKE_PROFIT:
+        take_profit = order.trigger_price
+    elif order.role is OrderRole.STOP_LOSS:
+        stop_loss = order.trigger_price
+    leg_side = order.side if closes else order.side.opposite
+    return Outgoing(
+        external_id=str(order.uuid),
+        symbol=terms.symbol,
+        side=order.side,
+        type=order.type,
+        time_in_force=TimeInForce.IOC if _is_at_once(order) else TimeInForce.GTT,
+        quantity=order.quantity,
+        price=values.price,
+        post_only=order.post_only,
+        reduce_only=order.reduce_only,
+        fee_rate=values.fee_rate,
+        nonce=nonce,
+        expires_at=values.expires_at,
+        trigger_price=order.trigger_price,
+        trigger_by=order.trigger_by or TriggerBy.MARK,
+        closes_position=closes,
+        replaces=replaces,
+        take_profit=_leg(take_profit, leg_side, terms),
+        stop_loss=_leg(stop_loss, leg_side, terms),
+    )
+
+
+def _leg(price: Decimal | None, side: Side, terms: Terms) -> OutgoingLeg | None:
+    if price is None:
+        return None
+    return OutgoingLeg(trigger_price=price, price=worst_price_at(price, side, tick=terms.tick_size))
+
+
 def _is_at_once(order: OrderState) -> bool:
     return order.time_in_force is TimeInForce.IOC and order.trigger_price is None
 
 
-def _expiry(batch: Batch, order: OrderState) -> datetime:
+def _expiry(order: OrderState, *, now: datetime) -> datetime:
     if _is_at_once(order):
-        return batch.now + IOC_LASTS
-    latest = batch.now + LASTS_AT_MOST
+        return now + IOC_LASTS
+    latest = now + LASTS_AT_MOST
     return latest if order.expires_at is None else min(order.expires_at, latest)
 
 

@@ -16,6 +16,7 @@ from trading.models import (
     Liquidation,
     Order,
     Position,
+    PreparedOrder,
     ReaderPosition,
     TradingAccount,
     VenueMessage,
@@ -83,6 +84,17 @@ def add_venue_rows(account: TradingAccount) -> None:
     order = Order.objects.filter(account=account).earliest("pk")
     VenueOrder.objects.create(
         order=order, account=account, external_id="sent", stark_public_key="0x1", nonce=1, deadline_at=AT
+    )
+    PreparedOrder.objects.create(
+        account=account,
+        stark_public_key="0x1",
+        nonce=1,
+        hash="0x2",
+        fingerprint="f",
+        price=1,
+        fee_rate=0,
+        expires_at=AT,
+        submit_before=AT,
     )
     VenueMessage.objects.create(account=account, kind="trade", key="1", body={})
     Case.objects.create(account=account, kind=Case.Kind.BALANCE_DIFFERS, subject="USD", figures={"booked": "1"})

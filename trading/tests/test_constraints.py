@@ -38,6 +38,8 @@ COPIES: dict[str, tuple[str, Changes]] = {
         "order",
         {"uuid": NEW, "number": 99, "client_order_id": "other", "quantity": 0, "filled_quantity": 0},
     ),
+    "prepared_order_nonce_once": ("preparedorder", {"uuid": NEW}),
+    "prepared_order_hash_shape": ("preparedorder", {"uuid": NEW, "nonce": 2, "hash": "12"}),
     "fill_booked_once": ("fill", {"number": 99}),
     "fill_number_once": ("fill", {"venue_trade_id": "other"}),
     "fill_positive": ("fill", {"number": 99, "venue_trade_id": "other", "price": 0}),

@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from astrade.venues.extended.signing import Signature
 from trading.domain.lifecycle import OrderType, Side, TimeInForce, TriggerBy
 from trading.domain.reports import ShownOrder, VenueFunding, VenueTrade
 
@@ -27,7 +28,8 @@ class OutgoingLeg:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """An order as it goes out: base units, quote per base. `price` is the worst one for what trades at market,
-    `fee_rate` the highest fee as a share of the notional; both are signed, with `nonce` and `expires_at`.
+    `fee_rate` the highest fee as a share of the notional; both are signed, with `nonce` and `expires_at`. `signature`
+    is there where the user signed.
 
     `trigger_by` is also that of its legs. One that `closes_position` is its legs alone, on the side they trade, for
     whatever the position's size is then. `replaces` is the external id of the order whose place it takes.
@@ -45,12 +47,23 @@ class Outgoing:
     fee_rate: Decimal
     nonce: int
     expires_at: datetime
+    signature: Signature | None = None
     trigger_price: Decimal | None = None
     trigger_by: TriggerBy = TriggerBy.MARK
     take_profit: OutgoingLeg | None = None
     stop_loss: OutgoingLeg | None = None
     closes_position: bool = False
     replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningRequest:
+    """What a user signs for an order: the hash, and all that it is made of, in the venue's own units."""
+
+    hash: int
+    message: Mapping[str, int]
+    domain: Mapping[str, str]
+    public_key: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +97,9 @@ class VenueAccount(Protocol):
 
     def place(self, order: Outgoing) -> int:
         """Send an order, once; returns the venue's id. The venue may still refuse it later, which its reports tell."""
+
+    def to_sign(self, order: Outgoing) -> SigningRequest:
+        """What the order's signature is given for; nothing is sent."""
 
     def cancel(self, external_ids: Sequence[str]) -> None:
         """Ask for the orders' end; the venue's reports tell whether it came to that."""

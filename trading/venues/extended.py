@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import asdict
 from decimal import Decimal
 from threading import Lock
 from typing import Protocol, TypeVar
@@ -11,16 +12,17 @@ from typing import Protocol, TypeVar
 from accounts.services.stark_keys import signer_of
 from accounts.services.venue_connections import VenueAccess
 from astrade.core.money import ZERO
-from astrade.venues.errors import Unavailable
+from astrade.venues.errors import InvalidSignature, Unavailable
 from astrade.venues.extended import account_calls, order_calls, orders, public_calls, tickets, wire
 from astrade.venues.extended.calls import Call
 from astrade.venues.extended.client import client_of
 from astrade.venues.extended.profiles import Profile, profile_of
+from astrade.venues.extended.signing import verifies
 from astrade.venues.extended.stream import account_stream
 from astrade.venues.extended.stream_wire import AccountNews
 from trading.domain.reports import ShownOrder, VenueFunding, VenueTrade
 from trading.models.account import MAX_LEVERAGE
-from trading.venues.base import Holdings, News, Outgoing
+from trading.venues.base import Holdings, News, Outgoing, SigningRequest
 from trading.venues.extended_reports import SIDES, funding_of, position_of, shown, trade_of
 from trading.venues.extended_tickets import ticket_of
 
@@ -40,7 +42,7 @@ _terms_lock = Lock()
 
 
 class ExtendedAccount:
-    """A `VenueAccount` at Extended, by a connection that the server signs for."""
+    """A `VenueAccount` at Extended, by a connection that the server signs for, or its user."""
 
     def __init__(self, access: VenueAccess) -> None:
         self._access = access
@@ -52,16 +54,35 @@ class ExtendedAccount:
         body = self._signed(order)
         return self._client.send(order_calls.place_order(body), self._access.access).id
 
+    def to_sign(self, order: Outgoing) -> SigningRequest:
+        """The message of the settlement with its hash (extended-api.md §11.2, §11.3)."""
+        unsigned = self._unsigned(order)
+        return SigningRequest(
+            hash=unsigned.hashes[0],
+            message=asdict(unsigned.order),
+            domain=asdict(self._profile.domain),
+            public_key=self._access.public_key,
+        )
+
     def _signed(self, order: Outgoing) -> orders.Body:
-        terms = market_terms(self._profile, order.symbol)
+        unsigned = self._unsigned(order)
+        if order.signature is not None:
+            if not verifies(self._access.public_key, unsigned.hashes[0], order.signature):
+                raise InvalidSignature
+            return unsigned.body([order.signature])
         try:
-            ticket = ticket_of(order, terms=terms, access=self._access, domain=self._profile.domain)
-            unsigned = orders.unsigned_order(ticket)
             with signer_of(self._access.stark_key_id) as signer:
                 return unsigned.body([signer.sign(digest) for digest in unsigned.hashes])
         except ValueError as exc:
-            logger.exception("order_not_signed")
-            raise Unavailable("not signed") from exc
+            raise _not_signed() from exc
+
+    def _unsigned(self, order: Outgoing) -> orders.UnsignedOrder:
+        terms = market_terms(self._profile, order.symbol)
+        try:
+            ticket = ticket_of(order, terms=terms, access=self._access, domain=self._profile.domain)
+            return orders.unsigned_order(ticket)
+        except ValueError as exc:
+            raise _not_signed() from exc
 
     def cancel(self, external_ids: Sequence[str]) -> None:
         """One call for all of them."""
@@ -136,6 +157,11 @@ class ExtendedAccount:
             aclosing(news_of(message.data) async for message in told) as news,
         ):
             yield news
+
+
+def _not_signed() -> Unavailable:
+    logger.exception("order_not_signed")
+    return Unavailable("not signed")
 
 
 def news_of(told: AccountNews) -> News:

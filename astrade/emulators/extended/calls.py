@@ -1,7 +1,7 @@
 """A REST call and its answer as values: what every endpoint takes and gives (extended-api.md §3)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from astrade.emulators.extended.accounts import Account
@@ -32,6 +32,8 @@ class Call:
     query: Mapping[str, Sequence[str]]  # any parameter may be repeated
     body: Any = None
     caller: Account | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    origin: str = ""  # scheme and host that the client called
 
     @property
     def account(self) -> Account:
@@ -73,12 +75,13 @@ Handler = Callable[[Call], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An endpoint below the REST base URL; a private one needs an API key."""
+    """An endpoint below the REST base URL, or at the host itself; a private one needs an API key."""
 
     method: str
     path: str
     handler: Handler
     is_private: bool = True
+    at_host: bool = False
 
 
 def page(

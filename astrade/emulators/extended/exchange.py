@@ -53,6 +53,7 @@ class Exchange:
         self.ids = Snowflake(seed=seed)
         self.interest = OpenInterest()
         self.accounts: dict[int, Account] = {}
+        self.wallets: dict[str, list[Account]] = {}  # sub-accounts by Ethereum address, the main one first
         self._by_api_key: dict[str, Account] = {}
         self._muted: set[int] = set()
         self.settled: set[int] = set()  # hashes of transfers and withdrawals that were carried out
@@ -183,9 +184,36 @@ class Exchange:
         self._tell_operation(account, operation)
 
     def add_account(self, account: Account) -> None:
-        """A new sub-account."""
+        """A new sub-account; one without an API key is selected by none."""
         self.accounts[account.id] = account
+        if account.api_key:
+            self._by_api_key[account.api_key] = account
+
+    def open_account(self, wallet: str, *, public_key: int, index: int, description: str) -> Account:
+        """A sub-account of a wallet, without money and without an API key; index 0 makes a client of the wallet."""
+        number, own = len(self.accounts), self.wallets.setdefault(wallet, [])
+        account = Account(
+            id=FIRST_ACCOUNT_ID + number,
+            client_id=own[0].client_id if own else FIRST_CLIENT_ID + number,
+            index=index,
+            description=description,
+            api_key="",
+            public_key=public_key,
+            private_key=None,
+            vault=FIRST_VAULT + number,
+            wallet=int(wallet, 16),
+            balance=ZERO,
+            updated_ms=self._clock_ms(),
+        )
+        own.append(account)
+        self.add_account(account)
+        return account
+
+    def new_api_key(self, account: Account) -> str:
+        """Another key that selects the account."""
+        account.api_key = identifiers.secret(self.seed, f"{account.id}:api-key:{self.new_id()}")
         self._by_api_key[account.api_key] = account
+        return account.api_key
 
     def _complete_operations(self) -> None:
         due = [entry for entry in self._pending if entry[1].at_ms + COMPLETES_AFTER_MS <= self.now_ms()]

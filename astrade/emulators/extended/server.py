@@ -21,6 +21,7 @@ from astrade.emulators.extended import (
     control,
     faults,
     fund_calls,
+    onboarding_calls,
     order_calls,
     public_calls,
     rpc,
@@ -33,7 +34,13 @@ from astrade.emulators.extended.requests import invalid
 from marketdata.feeds.base import Paced
 
 BASE, STREAMS = "/api/v1", "/stream.extended.exchange"
-ROUTES = (*public_calls.ROUTES, *account_calls.ROUTES, *order_calls.ROUTES, *fund_calls.ROUTES)
+ROUTES = (
+    *public_calls.ROUTES,
+    *account_calls.ROUTES,
+    *order_calls.ROUTES,
+    *fund_calls.ROUTES,
+    *onboarding_calls.ROUTES,
+)
 TICKS_PER_S = 10  # the book stream's cadence
 RETRY_AFTER_S = 1
 READS_KEPT = 1_000
@@ -56,7 +63,8 @@ class Server:
         application[sockets.OPEN] = weakref.WeakSet()
         application.on_shutdown.append(sockets.close_all)
         for route in ROUTES:
-            application.router.add_route(route.method, BASE + route.path, self._endpoint(route))
+            path = route.path if route.at_host else BASE + route.path
+            application.router.add_route(route.method, path, self._endpoint(route))
         application.router.add_routes(sockets.routes(self._exchange, prefix=f"{STREAMS}/v1", heartbeat=heartbeat))
         application.router.add_routes(rpc.routes(self._exchange, path=f"{STREAMS}/v2/rpc", heartbeat=heartbeat))
         application.router.add_routes(control.routes(self._exchange))
@@ -101,6 +109,8 @@ class Server:
             query={name: request.query.getall(name) for name in request.query},
             body=_parse(await request.read()),
             caller=caller,
+            headers=request.headers,
+            origin=str(request.url.origin()),
         )
 
     def _keep(self, key: tuple[str | None, str], body: bytes) -> None:
@@ -195,7 +205,7 @@ async def move(exchange: Exchange, stop: asyncio.Event, *, clock: Clock = system
 
 @web.middleware
 async def _demand_user_agent(request: web.Request, handler: Next) -> web.StreamResponse:
-    if request.path.startswith((BASE, STREAMS)) and not request.headers.get("User-Agent"):
+    if request.path.startswith((BASE, STREAMS, onboarding_calls.PREFIX)) and not request.headers.get("User-Agent"):
         refusal = Refused(Code.ACTION_NOT_ALLOWED, "User-Agent is missing", status=403)
         return web.Response(body=_failure(refusal), status=refusal.status, content_type="application/json")
     return await handler(request)

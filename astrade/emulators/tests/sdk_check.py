@@ -33,6 +33,7 @@ from x10.models.order import OrderPriceType, OrderSide, OrderTpslType, OrderTrig
 from x10.signing.order_object import OrderTpslTriggerParam, create_order_object
 from x10.tools.orderbook import OrderBook
 
+from astrade.emulators.tests.sdk_onboarding import open_accounts
 from astrade.emulators.tests.sdk_settlements import DOMAIN, ROOT, compare_settlements, stark_account
 
 MARKET = "BTC-USD"
@@ -355,6 +356,9 @@ class Check:
         numbers = sorted(message.seq for messages in got.values() for message in messages)
         assert numbers == list(range(len(numbers)))
 
+    async def onboarding(self) -> None:
+        await open_accounts(self.config)
+
     async def same_settlements(self) -> None:
         compare_settlements(await self.rest.info.get_markets_dict(), self.accounts, project_python=self.project_python)
 
@@ -421,6 +425,7 @@ async def main(project_python: str) -> None:
             check.rpc_streams,
             check.funds,
             check.same_settlements,
+            check.onboarding,
         ]
         try:
             for step in steps:

@@ -48,6 +48,8 @@ GET    /venue-credentials                    person
 GET    /venue-credentials/extended           person
 PUT    /venue-credentials/extended           person
 DELETE /venue-credentials/extended           person
+POST   /venue-credentials/extended/onboarding person
+POST   /venue-credentials/extended/onboarding/complete person
 GET    /markets                              public
 GET    /markets/{symbol}                     public
 GET    /markets/{symbol}/stats               public
@@ -89,6 +91,7 @@ PATCH  /account/leverage                     trade
 GET    /orders                               read
 POST   /orders                               trade
 DELETE /orders                               trade
+POST   /orders/prepare                       trade
 POST   /orders/preview                       read
 POST   /orders/dead-man-switch               trade
 GET    /orders/history                       read

@@ -28,6 +28,7 @@ from trading.services import orders as services
 from trading.services.bookings import booking
 from trading.services.reconciling import mark_refused, resolve_order
 from trading.services.venue_orders import prepare
+from trading.services.venue_reports import LOOKUPS_MIN
 from trading.venues.choice import venue_account
 from trading.verification import verify_ledger
 
@@ -73,6 +74,23 @@ def test_not_found_proves_nothing_before_its_time(trader: Trader) -> None:
 
     assert Order.objects.get().status == "unknown"
     assert VenueOrder.objects.get().lookups == 0
+
+
+def test_not_found_proves_nothing_until_it_was_said_often_and_for_long(trader: Trader) -> None:
+    committed(trader)
+    VenueOrder.objects.update(deadline_at=F("deadline_at") - timedelta(minutes=2))
+    ((account_id, order_id),) = unanswered_orders()
+
+    for _ in range(LOOKUPS_MIN):
+        resolve_order(account_id, order_id)  # within a moment
+    assert Order.objects.get().status == "unknown"
+    VenueOrder.objects.update(lookups=1, first_lookup_at=F("first_lookup_at") - timedelta(minutes=2))
+    resolve_order(account_id, order_id)  # long ago, but only once
+    assert Order.objects.get().status == "unknown"
+    VenueOrder.objects.update(lookups=LOOKUPS_MIN - 1)
+    resolve_order(account_id, order_id)
+
+    assert Order.objects.get().status == "rejected"
 
 
 def test_an_order_whose_process_died_after_sending_is_found(trader: Trader) -> None:

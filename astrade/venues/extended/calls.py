@@ -7,7 +7,7 @@
 `client.Client` and `aio.AsyncClient` send them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -39,7 +39,7 @@ OK = (200, 201, 204)
 NOT_FOUND, TOO_MANY = 404, 429
 THROTTLED_S = 5  # to wait after a 429 that names no time: none is documented (§4)
 ABSENT = Envelope(status="OK")
-HEADERS = {"Accept": "application/json", "Content-Type": "application/json"}
+HEADERS: Mapping[str, str] = {"Accept": "application/json", "Content-Type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,11 @@ class Call(Generic[T]):
     read: Callable[[Envelope], T]
     method: str = "GET"
     query: Sequence[tuple[str, str]] = ()
-    body: Any = None
+    body: Any = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # its own, besides those of every call
     cost: Cost = Cost.READ
     is_private: bool = True
+    onboards: bool = False  # whether it goes to the base URL of onboarding
     manages_orders: bool = False  # whether it goes to the base URL of order management
     places: bool = False  # whether 1134 proves that it was taken before
     may_be_empty: bool = False  # whether a good answer without a body acknowledges it
@@ -127,12 +129,14 @@ def nothing(envelope: Envelope) -> None:
 
 def request_of(call: Call[Any], profile: Profile, access: Access | None) -> Request:
     """What goes out. A private call needs `access`."""
-    headers = HEADERS
+    headers = {**HEADERS, **call.headers}
     if call.is_private:
         if access is None:
             raise InvalidVenueCredentials
-        headers = HEADERS | {"X-Api-Key": access.api_key}
+        headers |= {"X-Api-Key": access.api_key}
     base = profile.orders_url if call.manages_orders else profile.rest_url
+    if call.onboards:
+        base = profile.onboarding_url
     body = None if call.body is None else orjson.dumps(call.body)
     return Request(method=call.method, url=base + call.path, headers=headers, query=call.query, body=body)
 

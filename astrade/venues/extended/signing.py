@@ -190,6 +190,11 @@ def hash_of(message: Message, *, public_key: int, domain: StarknetDomain) -> int
     return _HASHES[kind](*values, public_key, *under)
 
 
+def registration_hash(*, wallet: int, public_key: int) -> int:
+    """What a Stark key signs to be registered for a wallet (§13): Pedersen of the address and the key."""
+    return stark.pedersen_hash(wallet, public_key)
+
+
 def sign(private_key: int, message_hash: int) -> Signature:
     """Deterministic (RFC 6979). Raises Unsignable for a key outside the curve's order or a hash that isn't one."""
     check_private_key(private_key)

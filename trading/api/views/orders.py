@@ -13,9 +13,11 @@ from astrade.core.api.pagination import PageQuery, page
 from astrade.core.api.views import ok, shape
 from astrade.core.http import Answer
 from astrade.core.permissions import IsReader, caller_of
+from astrade.venues.extended.signing import Signature
 from marketdata.selectors import market_by_symbol
 from trading import selectors
 from trading.api.forms import PENDING, CancelQuery, OrderForm, OrdersQuery, ReplaceForm, SideQuery
+from trading.api.prepared import PlaceOrderForm
 from trading.api.schemas import FillOut, OrderDetailOut, OrderOut, PreviewOut
 from trading.api.views.base import AccountView, expected_version, query
 from trading.domain import bodies
@@ -28,6 +30,7 @@ from trading.models import Fill, Order, TradingAccount
 from trading.services import orders as services
 from trading.services.previews import preview_order
 from trading.services.replacing import replace_order
+from trading.services.signed_orders import Signed
 
 REPLAYED = "Idempotent-Replayed"
 
@@ -54,6 +57,12 @@ def order_request(form: dict[str, Any], *, source: OrderSource, client_order_id:
         twap=TwapTerms(**twap) if twap else None,
         source=source,
     )
+
+
+def signed_of(form: dict[str, Any]) -> Signed | None:
+    """The user's signature in a validated `PlaceOrderForm`."""
+    pair = form.get("signature")
+    return None if pair is None else Signed(form["prepared"], Signature(pair["r"], pair["s"]))
 
 
 def source_of(request: Request) -> OrderSource:
@@ -91,13 +100,17 @@ def _fill_bodies(rows: list[Fill]) -> list[bodies.Body]:
 class OrdersView(AccountView):
     """The open orders of an account."""
 
-    @extend_schema(request=OrderForm, responses={201: OrderOut}, operation_id="place_order")
+    @extend_schema(request=PlaceOrderForm, responses={201: OrderOut}, operation_id="place_order")
     def post(self, request: Request, account_id: UUID | None = None) -> Answer:
-        """Place an order. `client_order_id` (or `Idempotency-Key`) makes it safe to send again."""
-        form = shape(OrderForm, request.data)
-        wanted = order_request(form, source=source_of(request), client_order_id=idempotency_key(request))
+        """Place an order. `client_order_id` (or `Idempotency-Key`) makes it safe to send again. What the user signs is
+        prepared first: see `/orders/prepare`.
+        """
+        form = shape(PlaceOrderForm, request.data)
+        signed = signed_of(form)
+        named = idempotency_key(request) or (signed.prepared.hex if signed else "")
+        wanted = order_request(form, source=source_of(request), client_order_id=named)
         account = self.account(request, account_id)
-        placed = services.place_order(account=account, symbol=form["symbol"], request=wanted)
+        placed = services.place_order(account=account, symbol=form["symbol"], request=wanted, signed=signed)
         response = ok(placed.body, status=201)
         if placed.replayed:
             response[REPLAYED] = "true"
@@ -143,7 +156,7 @@ def idempotency_key(request: Request) -> str:
 class AccountOrdersView(OrdersView):
     """All orders of the account that the path names."""
 
-    @extend_schema(request=OrderForm, responses={201: OrderOut}, operation_id="place_account_order")
+    @extend_schema(request=PlaceOrderForm, responses={201: OrderOut}, operation_id="place_account_order")
     def post(self, request: Request, account_id: UUID | None = None) -> Answer:
         """Place an order on this account."""
         return super().post(request, account_id)
