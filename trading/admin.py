@@ -41,11 +41,15 @@ from trading.models import (
     Transfer,
     TwapPlan,
     VenueMessage,
+    VenueMovement,
     VenueOrder,
+    Withdrawal,
+    WithdrawalAddress,
 )
 from trading.selectors import fills_of_order
 from trading.services.halts import HaltTarget, set_halt
 from trading.venues_admin import CaseAdmin, VenueMessageAdmin, VenueOrderAdmin
+from trading.withdrawals_admin import VenueMovementAdmin, WithdrawalAddressAdmin, WithdrawalAdmin
 
 
 class CashBalanceInline(ReadOnlyInline):
@@ -369,6 +373,9 @@ admin.site.register(AdjustmentProposal, AdjustmentProposalAdmin)
 admin.site.register(Case, CaseAdmin)
 admin.site.register(VenueMessage, VenueMessageAdmin)
 admin.site.register(VenueOrder, VenueOrderAdmin)
+admin.site.register(VenueMovement, VenueMovementAdmin)
+admin.site.register(Withdrawal, WithdrawalAdmin)
+admin.site.register(WithdrawalAddress, WithdrawalAddressAdmin)
 
 
 @admin.register(RiskDay)

@@ -8,7 +8,8 @@ from django.dispatch import receiver
 from accounts.signals import user_closing, user_frozen, user_registered, venue_connected, venue_disconnecting
 from astrade.core.errors import OpenPositions
 from trading.domain.lifecycle import LIVE
-from trading.models import Order, Position, TradingAccount
+from trading.models import Order, Position, TradingAccount, WithdrawalAddress
+from trading.selectors import open_withdrawals
 from trading.services.accounts import open_practice_account
 from trading.services.openings import close_live_account, make_live_account
 from trading.tasks import cancel_orders_of_frozen_users, sync_live_account
@@ -33,8 +34,9 @@ def refuse_closing_with_open_positions(*, user_id: int, **_: Any) -> None:
     pks = [account.pk for account in owned]
     orders = Order.objects.filter(account_id__in=pks, status__in=sorted(LIVE))
     positions = Position.objects.filter(account_id__in=pks).exclude(quantity=0)
-    if orders.exists() or positions.exists():
+    if orders.exists() or positions.exists() or open_withdrawals(pks).exists():
         raise OpenPositions
+    WithdrawalAddress.objects.filter(user_id=user_id).update(label="")  # which is the user's own text
     TradingAccount.objects.filter(pk__in=pks).update(state=TradingAccount.State.CLOSED)
 
 
@@ -47,5 +49,5 @@ def make_account_at_venue(*, user_id: int, credential_id: int, replaces: int | N
 
 @receiver(venue_disconnecting)
 def close_account_at_venue(*, user_id: int, credential_id: int, **_: Any) -> None:
-    """With its connection an account ends here. Not while it has orders: the key is what cancels them."""
+    """With its connection an account ends here. Not while it has orders or withdrawals: the key is what ends them."""
     close_live_account(user_id=user_id, credential_id=credential_id)

@@ -18,6 +18,7 @@ from trading.domain.bodies import event_frame
 from trading.domain.lifecycle import LIVE, LedgerAccount, OrderSource, OrderType
 from trading.domain.live import UNANSWERED
 from trading.domain.state import PositionState
+from trading.domain.withdrawals import OPEN
 from trading.loading import AccountRef, OrderRef
 from trading.models import (
     Case,
@@ -31,6 +32,8 @@ from trading.models import (
     TradingAccount,
     Transfer,
     VenueOrder,
+    Withdrawal,
+    WithdrawalAddress,
 )
 
 FRAMES_MAX = 1000
@@ -214,6 +217,21 @@ def transfers_of(account_ids: Sequence[int]) -> QuerySet[Transfer]:
 def deposits_of(account_ids: Sequence[int]) -> QuerySet[Deposit]:
     """Deposits on the accounts, each with its account."""
     return Deposit.objects.filter(account_id__in=account_ids).select_related("account")
+
+
+def withdrawals_of(account_ids: Sequence[int]) -> QuerySet[Withdrawal]:
+    """Withdrawals from the accounts, each with its account and address."""
+    return Withdrawal.objects.filter(account_id__in=account_ids).select_related("account", "address")
+
+
+def open_withdrawals(account_ids: Iterable[int]) -> QuerySet[Withdrawal]:
+    """Withdrawals from the accounts that have not ended."""
+    return Withdrawal.objects.filter(account_id__in=list(account_ids), state__in=sorted(OPEN))
+
+
+def withdrawal_addresses_of(user_id: int) -> QuerySet[WithdrawalAddress]:
+    """Where a user's withdrawals may go; removed ones are left out."""
+    return WithdrawalAddress.objects.filter(user_id=user_id, removed_at=None)
 
 
 def faucet_granted(user_id: int, *, since: datetime) -> Decimal:

@@ -19,6 +19,12 @@ from trading.services.reconciling import resolve_order, sync_account
 from trading.services.roots import check_roots, make_roots, settled_moment
 from trading.services.snapshots import take_snapshots
 from trading.services.venue_orders import reason_of
+from trading.services.withdrawal_sending import (
+    resolve_withdrawal,
+    send_withdrawal,
+    unanswered_withdrawals,
+    withdrawals_to_send,
+)
 from trading.totals import add_next_totals
 from trading.verification import LEDGER_FINDINGS, verify_ledger
 
@@ -26,7 +32,7 @@ logger = logging.getLogger(__name__)
 SNAPSHOT_EVERY = timedelta(minutes=5)
 BATCHES_MAX = 200
 SYNC_EVERY = timedelta(minutes=5)
-SYNCED_AT_ONCE = 10  # every 15 s: some 300 calls a minute
+SYNCED_AT_ONCE = 10  # every 15 s: some 400 calls a minute
 SYNC_EXPIRES_S = 15.0
 RESOLVE_EXPIRES_S = 5.0
 AWAY_AT_MOST = 3  # accounts that a venue didn't answer for: it is away
@@ -84,6 +90,27 @@ def resolve_unanswered_orders() -> None:
             logger.warning("order_not_resolved", extra={"order": order_id, "reason": reason_of(error)})
             if isinstance(error, Unavailable):
                 away.add(account_id)
+
+
+@shared_task(expires=RESOLVE_EXPIRES_S)
+def move_withdrawals() -> None:
+    """Send the withdrawals that wait, and look for those whose answer was lost. What a venue that is away can't be
+    asked for now is asked for the next time.
+    """
+    for withdrawal_id in withdrawals_to_send():
+        try:
+            send_withdrawal(withdrawal_id)
+        except Exception:  # whatever is wrong with one keeps none of the others
+            logger.exception("withdrawal_not_sent", extra={"withdrawal": withdrawal_id})
+    away = 0
+    for withdrawal_id in unanswered_withdrawals(now=system_clock()):
+        try:
+            resolve_withdrawal(withdrawal_id)
+        except VenueError as error:
+            logger.warning("withdrawal_not_resolved", extra={"withdrawal": withdrawal_id, "reason": reason_of(error)})
+            away += isinstance(error, Unavailable)
+        if away >= AWAY_AT_MOST:
+            return
 
 
 @shared_task

@@ -167,6 +167,13 @@ CHECKS: Mapping[str, str] = {
         LEFT JOIN trading_journalentry e ON e.id = h.entry_id AND e.account_id = h.account_id
         LEFT JOIN trading_posting p ON p.entry_id = e.id AND p.ledger_account = 'cash' AND p.asset = h.asset
         WHERE h.state = 'settled' AND h.amount <> coalesce(-p.amount, 0)""",
+    "venue movements": """
+        SELECT 'account ' || a.uuid || ' movement ' || m.movement_id || ': ' || m.amount || ' was booked as '
+               || coalesce(p.amount, 0)
+        FROM trading_venuemovement m JOIN trading_tradingaccount a ON a.id = m.account_id
+        LEFT JOIN trading_journalentry e ON e.id = m.entry_id AND e.account_id = m.account_id
+        LEFT JOIN trading_posting p ON p.entry_id = e.id AND p.ledger_account = 'cash'
+        WHERE m.entry_id IS NOT NULL AND m.amount <> coalesce(p.amount, 0)""",
     "positions": """
         SELECT 'account ' || a.uuid || ' market ' || p.market_id || ': position ' || p.quantity
                || ' is not the sum of its fills ' || coalesce(s.total, 0)

@@ -26,7 +26,7 @@ from accounts.sealing import seal, unseal
 from accounts.services.locks import locked_user
 from accounts.tokens import digest_of
 from astrade.core import audit, throttling
-from astrade.core.errors import NotFound, NotPermitted
+from astrade.core.errors import AstradeError, NotFound, NotPermitted
 
 PURPOSE = "totp"
 ISSUER = "AsTrade"
@@ -117,15 +117,34 @@ def spend(user: User, code: str, *, now: datetime) -> None:
 
 
 @contextmanager
-def _checked(user_id: int, code: str | None, *, now: datetime) -> Iterator[User]:
+def trying(user_id: int, *, code: str | None) -> Iterator[str]:
+    """A try at a code sent with a call that wants one: the block spends it (`spend`) before anything else, in the
+    transaction of what it is for. What else the block refuses doesn't count against the authenticator.
+
+    Raises TwoFactorRequired where none was sent or two-factor sign-in is off, RateLimited.
+    """
     device = selectors.second_factor_of(user_id)
     if device is None:
         raise TwoFactorRequired("Two-factor sign-in has to be set up first")
     if not code:
         raise TwoFactorRequired
-    with counted(device), transaction.atomic():
+    refusal: AstradeError | None = None
+    with counted(device):
+        try:
+            yield code
+        except TwoFactorInvalid:
+            raise
+        except AstradeError as exc:
+            refusal = exc
+    if refusal is not None:
+        raise refusal
+
+
+@contextmanager
+def _checked(user_id: int, code: str | None, *, now: datetime) -> Iterator[User]:
+    with trying(user_id, code=code) as sent, transaction.atomic():
         user = locked_user(user_id)
-        spend(user, code, now=now)
+        spend(user, sent, now=now)
         yield user
 
 

@@ -70,6 +70,7 @@ ACCOUNT_EVENTS: Mapping[str, str] = {
     "trade_update": "An order was filled, wholly or in part",
     "position_update": "A position changed",
     "balance_update": "Money moved",
+    "withdrawal_update": "A withdrawal changed",
     "liquidation": "A step of a liquidation: orders cancelled, or part of a position closed, with its figures",
     "funding": "A position got or paid funding for an hour",
     "dead_man_switch": "The dead-man switch was set, switched off, or fired and cancelled all orders",

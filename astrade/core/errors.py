@@ -300,5 +300,11 @@ class FundsLimitExceeded(FundsError):
     code, message = 4003, "Limit exceeded"
 
 
+class ApprovalRequired(FundsError):
+    """Taken, and waiting for staff; the details show what."""
+
+    code, message = 4004, "Approval required"
+
+
 class OpenPositions(FundsError):
     code, message = 4005, "The account has open positions or orders"

@@ -244,6 +244,10 @@ EXTENDED_MAINNET_ORDERS_URL = env.str("EXTENDED_MAINNET_ORDERS_URL", default="")
 EXTENDED_MAINNET_STREAM_URL = env.str("EXTENDED_MAINNET_STREAM_URL", default="")
 EXTENDED_MAINNET_ONBOARDING_URL = env.str("EXTENDED_MAINNET_ONBOARDING_URL", default="")
 EXTENDED_REQUESTS_PER_MIN = env.int("EXTENDED_REQUESTS_PER_MIN", default=1_000)  # the venue's limit for our address
+WITHDRAWAL_MIN = env.str("WITHDRAWAL_MIN", default="1")  # of a live account's currency
+WITHDRAWAL_DAILY_MAX = env.str("WITHDRAWAL_DAILY_MAX", default="100000")  # of a user on one network, by UTC days
+WITHDRAWAL_APPROVAL_ABOVE = env.str("WITHDRAWAL_APPROVAL_ABOVE", default="10000")  # a day's: beyond it staff approves
+WITHDRAWAL_ADDRESS_COOL_DOWN_H = env.int("WITHDRAWAL_ADDRESS_COOL_DOWN_H", default=24)
 VENUE_CONNECT_TIMEOUT_S = env.float("VENUE_CONNECT_TIMEOUT_S", default=3.0)
 VENUE_READ_TIMEOUT_S = env.float("VENUE_READ_TIMEOUT_S", default=5.0)  # of a call that only reads, with all its tries
 VENUE_WRITE_TIMEOUT_S = env.float("VENUE_WRITE_TIMEOUT_S", default=8.0)
@@ -290,6 +294,7 @@ CELERY_BEAT_SCHEDULE = {
     "game-sweep": {"task": "gamification.tasks.process_events", "schedule": 30.0},
     "live-accounts": {"task": "trading.tasks.sync_live_accounts", "schedule": 15.0},
     "unanswered-orders": {"task": "trading.tasks.resolve_unanswered_orders", "schedule": 5.0},
+    "withdrawals": {"task": "trading.tasks.move_withdrawals", "schedule": 5.0},
     "ledger-check": {"task": "trading.tasks.check_ledger", "schedule": crontab(minute="17")},
     "balance-roots": {"task": "trading.tasks.make_balance_roots", "schedule": crontab(minute="1,21,41")},
     "balance-roots-check": {"task": "trading.tasks.check_balance_roots", "schedule": crontab(hour="2", minute="30")},

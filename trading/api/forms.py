@@ -10,6 +10,7 @@ from rest_framework import serializers
 from astrade.core.api.fields import Amount, Choice, Millis, Text
 from astrade.core.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from astrade.core.money import ZERO, is_multiple
+from astrade.venues.extended.profiles import Network
 from trading.domain.lifecycle import OrderStatus, OrderType, Side, TimeInForce, TriggerBy
 from trading.domain.slicing import DURATION_S_MAX, DURATION_S_MIN, JITTER_MAX, JITTER_SCALE, SLICES_MAX, SLICES_MIN
 from trading.models import TradingAccount
@@ -282,7 +283,23 @@ class TransferForm(Form):
 
 class FaucetForm(Form):
     account = serializers.UUIDField(required=False)
+    amount = Amount(positive=True, required=False, help_text="Of a practice account; a venue gives what it gives")
+
+
+class WithdrawalForm(Form):
+    account = serializers.UUIDField(required=False)
+    address_id = serializers.UUIDField()
     amount = Amount(positive=True)
+    asset = Text(max_length=16, required=False)
+
+
+class WithdrawalAddressForm(Form):
+    network = Choice(choices=[network.value for network in Network])
+    address = Text(max_length=66, help_text="On Starknet, hexadecimal with 0x")
+
+    def get_fields(self) -> dict[str, Any]:
+        """With `label`, which as an attribute would hide the field's own."""
+        return super().get_fields() | {"label": Text(max_length=80, required=False, allow_blank=True, default="")}
 
 
 class ResetForm(Form):

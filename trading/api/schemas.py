@@ -9,6 +9,7 @@ from rest_framework import serializers
 from astrade.core.api.fields import Amount, Millis
 from trading.domain.lifecycle import OrderSource, OrderStatus, OrderType, Side, TimeInForce
 from trading.domain.limits import OWN_LIMITS
+from trading.domain.withdrawals import WithdrawalState
 
 
 def choice(enum: Any, **kwargs: Any) -> serializers.ChoiceField:
@@ -254,21 +255,63 @@ class DepositOut(serializers.Serializer[Any]):
 
     def get_fields(self) -> dict[str, Any]:
         """With `source`, which as an attribute would hide the field's own."""
-        return super().get_fields() | {"source": serializers.CharField(help_text="faucet")}
+        return super().get_fields() | {"source": serializers.CharField(help_text="faucet, venue, claim")}
+
+
+class DepositChainOut(serializers.Serializer[Any]):
+    chain = serializers.CharField()
+    contract = serializers.CharField()
 
 
 class DepositInstructionsOut(serializers.Serializer[Any]):
     account = serializers.UUIDField()
     venue = serializers.CharField()
     network = serializers.CharField()
-    method = serializers.ChoiceField(choices=["faucet"], help_text="POST /deposits/faucet")
+    method = serializers.ChoiceField(
+        choices=["faucet", "bridge"], help_text="faucet: POST /deposits/faucet; bridge: by one of `chains`"
+    )
     contract = serializers.CharField(allow_null=True, help_text="Null where virtual money comes from the faucet")
     asset = serializers.CharField()
-    minimum = Amount()
-    max_a_day = Amount(help_text="For the user over all accounts, by UTC days")
-    granted_today = Amount()
-    left_today = Amount()
-    next_day_at = Millis()
+    minimum = Amount(allow_null=True, help_text="Null where the venue names none; so with all below")
+    max_a_day = Amount(allow_null=True, help_text="For the user over all accounts, by UTC days")
+    granted_today = Amount(allow_null=True)
+    left_today = Amount(allow_null=True)
+    next_day_at = Millis(allow_null=True)
+    chains = DepositChainOut(many=True, help_text="Where money comes from to a live account, each with its contract")
+
+
+class WithdrawalOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    account = serializers.UUIDField()
+    address_id = serializers.UUIDField()
+    address = serializers.CharField()
+    asset = serializers.CharField()
+    amount = Amount()
+    fee = Amount(allow_null=True, help_text="Part of the amount; null until the venue tells")
+    status = choice(WithdrawalState)
+    reason = serializers.CharField(allow_blank=True)
+    message = serializers.CharField(allow_blank=True, help_text="The venue's or the staff's own words")
+    venue_withdrawal_id = serializers.CharField(allow_null=True)
+    created_at = Millis()
+    sent_at = Millis(allow_null=True)
+    ended_at = Millis(allow_null=True)
+
+
+class WithdrawalAddressOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField(source="uuid")
+    network = serializers.CharField()
+    address = serializers.CharField()
+    added_at = Millis()
+    usable_at = Millis()
+
+    def get_fields(self) -> dict[str, Any]:
+        """With `label`, which as an attribute would hide the field's own."""
+        return super().get_fields() | {"label": serializers.CharField(allow_blank=True)}
+
+
+class ClaimOut(serializers.Serializer[Any]):
+    id = serializers.CharField(help_text="The venue's; the deposit comes when the venue has booked it")
+    account = serializers.UUIDField()
 
 
 class FaucetOut(DepositOut):

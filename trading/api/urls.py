@@ -1,6 +1,17 @@
 from django.urls import path
 
-from trading.api.views import accounts, dead_man_switch, funds, orders, portfolio, positions, prepared, proofs, twap
+from trading.api.views import (
+    accounts,
+    dead_man_switch,
+    funds,
+    orders,
+    portfolio,
+    positions,
+    prepared,
+    proofs,
+    twap,
+    withdrawals,
+)
 
 urlpatterns = [
     path("accounts", accounts.AccountsView.as_view()),
@@ -38,6 +49,10 @@ urlpatterns = [
     path("deposits", funds.DepositsView.as_view()),
     path("deposits/faucet", funds.FaucetView.as_view()),
     path("deposits/instructions", funds.DepositInstructionsView.as_view()),
+    path("withdrawals", withdrawals.WithdrawalsView.as_view()),
+    path("withdrawals/<uuid:withdrawal_id>", withdrawals.WithdrawalView.as_view()),
+    path("withdrawal-addresses", withdrawals.WithdrawalAddressesView.as_view()),
+    path("withdrawal-addresses/<uuid:address_id>", withdrawals.WithdrawalAddressView.as_view()),
     path("proofs/roots", proofs.RootsView.as_view()),
     path("trades", orders.TradesView.as_view()),
     path("events", accounts.EventsView.as_view()),

@@ -98,6 +98,7 @@ class HoldPurpose(StrEnum):
     """What an amount is held for."""
 
     ADJUSTMENT = "adjustment"
+    WITHDRAWAL = "withdrawal"
 
 
 class HoldState(StrEnum):

@@ -7,6 +7,7 @@ they mean.
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
 from trading.domain.lifecycle import OrderRole, OrderStatus, OrderType, Side, TimeInForce, TriggerBy
 
@@ -72,3 +73,33 @@ class VenueFunding:
     mark: Decimal
     rate: Decimal
     amount: Decimal
+
+
+class MovementKind(StrEnum):
+    """Why money came to an account at a venue or left it; `claim` is test money."""
+
+    DEPOSIT = "deposit"
+    CLAIM = "claim"
+    TRANSFER = "transfer"
+    WITHDRAWAL = "withdrawal"
+    OTHER = "other"
+
+
+class MovementStatus(StrEnum):
+    PENDING = "pending"
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownMovement:
+    """Money that came or left at the venue, or is on its way. `amount` is in the account's currency, negative for what
+    leaves; a `fee` is part of it: the account's signature lets out no more than the amount. `at` is the venue's time.
+    """
+
+    movement_id: str
+    kind: MovementKind
+    status: MovementStatus
+    amount: Decimal
+    fee: Decimal | None
+    at: datetime

@@ -13,6 +13,7 @@ from trading.models.proof import BalanceLeaf, BalanceRoot, BalanceTreeLevel
 from trading.models.risk import RiskDay, TradingHalt
 from trading.models.twap import TwapPlan
 from trading.models.venue_order import Case, VenueMessage, VenueOrder
+from trading.models.withdrawal import VenueMovement, Withdrawal, WithdrawalAddress
 
 __all__ = [
     "AdjustmentProposal",
@@ -46,5 +47,8 @@ __all__ = [
     "Transfer",
     "TwapPlan",
     "VenueMessage",
+    "VenueMovement",
     "VenueOrder",
+    "Withdrawal",
+    "WithdrawalAddress",
 ]

@@ -48,6 +48,7 @@ class TradingAccount(models.Model):
     synced_at = models.DateTimeField(null=True, blank=True)
     last_trade_id = models.CharField(max_length=64, blank=True, default="")  # of the venue's: booked up to here,
     last_funding_id = models.CharField(max_length=64, blank=True, default="")  # and this is the last payment's
+    movements_looked_at = models.DateTimeField(null=True, blank=True)  # when its history of funds was read last
     is_primary = models.BooleanField(default=False)
     state = models.CharField(max_length=16, choices=State.choices, default=State.ACTIVE)
     currency = models.CharField(max_length=16, default="USD")

@@ -33,13 +33,16 @@ class Transfer(models.Model):
 
 
 class Deposit(models.Model):
-    """Money put into an account by its user; the entry of one from the faucet has the reference `faucet:<uuid>`.
+    """Money put into an account by its user; its entry has the reference `faucet:<uuid>`, or `deposit:<uuid>` for what
+    came at a venue.
 
     The balance an account was opened with is an entry only, so that it doesn't count as the user's asking.
     """
 
     class Source(models.TextChoices):
         FAUCET = "faucet"
+        VENUE = "venue"
+        CLAIM = "claim"  # test money of the venue's
 
     uuid = models.UUIDField(default=public_id, unique=True, editable=False)
     account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="deposits", db_index=False)

@@ -87,6 +87,9 @@ class Case(models.Model):
         POSITION_DIFFERS = "position_differs"
         UNPLACED_TRADE = "unplaced_trade"
         PROTECTION_LOST = "protection_lost"
+        UNKNOWN_WITHDRAWAL = "unknown_withdrawal"
+        SETTLED_AFTER_FAILURE = "settled_after_failure"
+        WITHDRAWAL_DIFFERS = "withdrawal_differs"
 
     account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="cases")
     kind = models.CharField(max_length=32, choices=Kind.choices)

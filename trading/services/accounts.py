@@ -144,7 +144,8 @@ def close_account(*, account: AccountRef) -> TradingAccount:
         owned = list(TradingAccount.objects.select_for_update().filter(user_id=found.user_id).order_by("pk"))
         with booking(AccountRef(account_id=found.pk)) as batch:
             state = batch.account
-            if state.open_orders or any(position.quantity for position in state.positions.values()):
+            is_holding = any(position.quantity for position in state.positions.values())
+            if state.open_orders or is_holding or selectors.open_withdrawals([state.id]).exists():
                 raise errors.OpenPositions
         closing = next(row for row in owned if row.pk == found.pk)
         if closing.state != TradingAccount.State.CLOSED:

@@ -9,12 +9,14 @@ from django.db import transaction
 
 from accounts.services.locks import locked_user
 from astrade.core import errors
+from astrade.venues.extended.profiles import Network
 from trading import selectors
 from trading.domain import funds as decide
 from trading.domain.margin import Board
 from trading.loading import AccountRef
 from trading.models import Deposit, TradingAccount, Transfer
 from trading.services.bookings import booking
+from trading.venues.choice import venue_account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +35,6 @@ def transfer(*, sender: AccountRef, to_account: UUID, asset: str | None, amount:
     NotFound for the sender, UnknownDestination, ValidationFailed, and what `trading.domain.funds.transfer` refuses.
     """
     source = selectors.account_by_ref(sender)
-    if source.venue != TradingAccount.Venue.PRACTICE:
-        raise errors.ValidationFailed(details={"fields": {"from_account": ["Only between practice accounts."]}})
     target = _destination(source, to_account)
     _check_asset(source, asset)
     _check_scale(amount)
@@ -64,19 +64,38 @@ def _destination(source: TradingAccount, to_account: UUID) -> TradingAccount:
         raise errors.ValidationFailed(details={"fields": {"to_account": ["Must be another account."]}})
     owned = TradingAccount.objects.filter(user_id=source.user_id, uuid=to_account)
     target = owned.filter(venue=source.venue, network=source.network, currency=source.currency).first()
-    if target is None:
+    if target is None or source.venue != TradingAccount.Venue.PRACTICE:  # a user has one live account a network
         raise errors.UnknownDestination(details={"to_account": str(to_account)})
     return target
 
 
-def grant_faucet(*, account: AccountRef, amount: Decimal, board: Board) -> Granted:
+def claim_test_money(account: AccountRef, *, amount: Decimal | None) -> dict[str, str] | None:
+    """Ask the venue of a live testnet account for its test money; None for a practice account. Call it outside any
+    transaction: what comes of it the venue's history tells.
+
+    Raises NotFound, ValidationFailed on a mainnet and where an amount is asked for, and the venue's own refusal.
+    """
+    row = selectors.account_by_ref(account)
+    if row.venue == TradingAccount.Venue.PRACTICE:
+        return None
+    if row.network != Network.TESTNET:
+        message = "The faucet fills practice accounts and accounts of a testnet only."
+        raise errors.ValidationFailed(details={"fields": {"account": [message]}})
+    if amount is not None:
+        raise errors.ValidationFailed(details={"fields": {"amount": ["The venue decides how much: leave it out."]}})
+    return {"id": venue_account(row.pk).funds.claim(), "account": str(row.uuid)}
+
+
+def grant_faucet(*, account: AccountRef, amount: Decimal | None, board: Board) -> Granted:
     """Put virtual money on a practice account; 100,000 a day for each user over all their accounts, by UTC days.
 
     Locks the user, then the account. Raises NotFound, ValidationFailed, and what `trading.domain.funds.faucet` refuses.
     """
     row = selectors.account_by_ref(account)
     if row.venue != TradingAccount.Venue.PRACTICE:
-        raise errors.ValidationFailed(details={"fields": {"account": ["The faucet fills practice accounts only."]}})
+        raise errors.ValidationFailed(details={"fields": {"account": ["Virtual money is for practice accounts."]}})
+    if amount is None:
+        raise errors.ValidationFailed(details={"fields": {"amount": ["This field is required."]}})
     _check_scale(amount)
     uuid = uuid4()
     with transaction.atomic():

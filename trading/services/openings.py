@@ -6,12 +6,14 @@ balance, its positions at its entry prices, its open orders as `external`. Trade
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from django.utils import timezone
 
 from accounts.models import VenueCredential
 from accounts.services.locks import locked_user
+from astrade.core.clock import system_clock
 from astrade.core.errors import OpenPositions, UnknownMarket
 from astrade.core.money import ZERO
 from marketdata.selectors import market_by_symbol
@@ -21,12 +23,14 @@ from trading.domain.bodies import balance_body
 from trading.domain.lifecycle import LIVE, EntryKind, LedgerAccount, OrderStatus, OrderType, Side, TimeInForce
 from trading.domain.limits import OWN_LIMITS
 from trading.domain.margin import Board, summarise
-from trading.domain.reports import ShownOrder, VenueTrade
+from trading.domain.reports import ShownMovement, ShownOrder, VenueTrade
 from trading.loading import AccountRef
 from trading.models import CashBalance, Order, TradingAccount, VenueOrder
 from trading.models.account import MAX_LEVERAGE
+from trading.selectors import open_withdrawals
 from trading.services.accounts import first_limits, retire
 from trading.services.bookings import booking, present_board
+from trading.services.movements import LOOKS_BACK, remember_opening
 from trading.venues.base import Holdings, ShownPosition, VenueAccount
 
 TRIES = 5
@@ -64,13 +68,15 @@ def make_live_account(*, user_id: int, credential_id: int, replaces: int | None)
 def close_live_account(*, user_id: int, credential_id: int) -> None:
     """Close the account of a connection that ends; its positions stay at the venue, its books here.
 
-    Call it in the transaction that disconnects. Locks the user's accounts. Raises OpenPositions while it has orders.
+    Call it in the transaction that disconnects. Locks the user's accounts. Raises OpenPositions while it has orders, or
+    withdrawals that have not ended: the key is what tells of their end.
     """
     owned = list(TradingAccount.objects.select_for_update().filter(user_id=user_id).order_by("pk"))
     for account in owned:
         if account.credential_id != credential_id or account.state == TradingAccount.State.CLOSED:
             continue
-        if Order.objects.filter(account=account, status__in=sorted(LIVE)).exists():
+        orders = Order.objects.filter(account=account, status__in=sorted(LIVE))
+        if orders.exists() or open_withdrawals([account.pk]).exists():
             raise OpenPositions
         retire(account, owned)
 
@@ -78,13 +84,14 @@ def close_live_account(*, user_id: int, credential_id: int) -> None:
 def open_at_venue(account_id: int, venue: VenueAccount) -> bool:
     """Begin the books with what the venue holds; False if they have begun, or something kept coming in between.
 
-    What is read is of one moment: no trade and no funding came between the first and the last look. What is held on
-    markets that aren't listed here is left out, and a difference at the next sync.
+    What is read is of one moment: no trade, no funding and no money came between the first and the last look. What is
+    held on markets that aren't listed here is left out, and a difference at the next sync.
     """
+    now = system_clock()
     for _ in range(TRIES):
-        before = _marks(venue)
+        before = _marks(venue, now=now)
         holdings, orders = venue.holdings(), venue.open_orders()
-        after = _marks(venue)
+        after = _marks(venue, now=now)
         if before == after:
             return _open(account_id, holdings, orders, marks=after)
     return False
@@ -96,12 +103,15 @@ class _Marks:
 
     last_trade_id: str
     last_funding_id: str
+    movements: Sequence[ShownMovement]
 
 
-def _marks(venue: VenueAccount) -> _Marks:
+def _marks(venue: VenueAccount, *, now: datetime) -> _Marks:
     trades, funding = venue.trades_since(None, at_most=1), venue.funding_since(None, at_most=1)
     return _Marks(
-        last_trade_id=trades[0].trade_id if trades else "", last_funding_id=funding[0].payment_id if funding else ""
+        last_trade_id=trades[0].trade_id if trades else "",
+        last_funding_id=funding[0].payment_id if funding else "",
+        movements=venue.funds.movements_since(now - LOOKS_BACK),
     )
 
 
@@ -124,7 +134,10 @@ def _open(account_id: int, holdings: Holdings, orders: Sequence[ShownOrder], *, 
                 _adopt_rest(batch, shown, board=board)
         body = balance_body(summarise(batch.account, board), asset=batch.account.cash.asset)
         batch.emit("balance_update", body)
-        TradingAccount.objects.filter(pk=account_id).update(opened_at=batch.now, **asdict(marks))
+        remember_opening(account_id, marks.movements, now=batch.now)
+        TradingAccount.objects.filter(pk=account_id).update(
+            opened_at=batch.now, last_trade_id=marks.last_trade_id, last_funding_id=marks.last_funding_id
+        )
     return True
 
 

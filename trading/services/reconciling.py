@@ -27,6 +27,7 @@ from trading.selectors import lost_protection
 from trading.services.accounts import follow_leverage
 from trading.services.cases import open_case
 from trading.services.funding import record_payment
+from trading.services.movements import book_movements, off_balance
 from trading.services.openings import open_at_venue
 from trading.services.twap import follow_slices
 from trading.services.venue_orders import send_cancel
@@ -72,6 +73,7 @@ def sync_account(account_id: int) -> None:
     _look_for_ended(account_id, venue, still_open={shown.venue_order_id for shown in open_now})
     book_trades(account_id, venue)
     book_funding(account_id, venue)
+    book_movements(account_id, venue)
     _repeat_cancels(account_id)
     compare(account_id, venue)
 
@@ -180,10 +182,11 @@ def compare(account_id: int, venue: VenueAccount) -> list[Case.Kind]:
     """Hold balance and positions against the venue's, and see that what protected a position still does; returns what
     is not as it should be, each of which opens a case. Leverage is the venue's.
 
-    What moves meanwhile is no difference: where a trade came in between, nothing is compared.
+    What moves meanwhile is no difference: where a trade or money came in between, nothing is compared, and what is on
+    its way out may be off the venue's balance already.
     """
     holdings = venue.holdings()
-    if venue.trades_since(_last_trade(account_id), at_most=1):
+    if venue.trades_since(_last_trade(account_id), at_most=1) or book_movements(account_id, venue):
         return []
     markets = markets_by_id()
     follow_leverage(account_id, {market.id: holdings.leverage.get(market.symbol) for market in markets.values()})
@@ -197,7 +200,7 @@ def compare(account_id: int, venue: VenueAccount) -> list[Case.Kind]:
             figures = {"booked": plain(booked), "venue": plain(shown)}
             open_case(account_id, Case.Kind.POSITION_DIFFERS, subject=symbol, figures=figures)
             found.append(Case.Kind.POSITION_DIFFERS)
-    if state.cash.balance != holdings.balance:
+    if state.cash.balance - holdings.balance not in off_balance(account_id):
         figures = {"booked": plain(state.cash.balance), "venue": plain(holdings.balance)}
         open_case(account_id, Case.Kind.BALANCE_DIFFERS, subject=state.cash.asset, figures=figures)
         found.append(Case.Kind.BALANCE_DIFFERS)

@@ -20,7 +20,10 @@ from trading.models import (
     ReaderPosition,
     TradingAccount,
     VenueMessage,
+    VenueMovement,
     VenueOrder,
+    Withdrawal,
+    WithdrawalAddress,
 )
 from trading.services.adjustments import propose_adjustment
 from trading.services.bookings import present_board
@@ -97,4 +100,20 @@ def add_venue_rows(account: TradingAccount) -> None:
         submit_before=AT,
     )
     VenueMessage.objects.create(account=account, kind="trade", key="1", body={})
+    address = WithdrawalAddress.objects.create(
+        user_id=account.user_id, network="testnet", address="0xabc", added_at=AT, usable_at=AT
+    )
+    Withdrawal.objects.create(
+        account=account,
+        address=address,
+        asset="USD",
+        amount=1,
+        state="unknown",
+        requested_by_id=account.user_id,
+        requested_at=AT,
+        stark_public_key="0x1",
+        nonce=1,
+        signed_at=AT,
+    )
+    VenueMovement.objects.create(account=account, movement_id="1", kind="deposit", status="pending", amount=1, at=AT)
     Case.objects.create(account=account, kind=Case.Kind.BALANCE_DIFFERS, subject="USD", figures={"booked": "1"})

@@ -86,6 +86,21 @@ COPIES: dict[str, tuple[str, Changes]] = {
     "venue_order_nonce_once": ("venueorder", {"order_id": -1, "external_id": "other"}),
     "venue_message_once": ("venuemessage", {}),
     "case_open_once": ("case", {}),
+    "withdrawal_address_once": ("withdrawaladdress", {"uuid": NEW}),
+    "withdrawal_address_canonical": ("withdrawaladdress", {"uuid": NEW, "address": "0x0abc"}),
+    "withdrawal_address_network_known": ("withdrawaladdress", {"uuid": NEW, "network": "devnet"}),
+    "withdrawal_moves_something": ("withdrawal", {"uuid": NEW, "nonce": 2, "amount": 0}),
+    "withdrawal_decided_by_somebody_else": (
+        "withdrawal",
+        {"uuid": NEW, "nonce": 2, "state": "approved", "requested_by_id": 1, "decided_by_id": 1},
+    ),
+    "withdrawal_nonce_once": ("withdrawal", {"uuid": NEW, "venue_withdrawal_id": "5"}),
+    "withdrawal_one_unanswered_an_account": ("withdrawal", {"uuid": NEW, "nonce": 2}),
+    "withdrawal_settled_by_an_entry": ("withdrawal", {"uuid": NEW, "nonce": 2, "state": "settled"}),
+    "withdrawal_cancelled_was_not_sent": ("withdrawal", {"uuid": NEW, "nonce": 2, "state": "cancelled"}),
+    "withdrawal_approved_by_somebody": ("withdrawal", {"uuid": NEW, "nonce": 2, "state": "approved"}),
+    "venue_movement_once": ("venuemovement", {}),
+    "venue_movement_booked_when_completed": ("venuemovement", {"movement_id": "2", "entry_id": 1}),
 }
 # The same, where the first copy is well and the second one too many.
 TWICE: dict[str, tuple[str, Changes, Changes]] = {
@@ -98,6 +113,11 @@ TWICE: dict[str, tuple[str, Changes, Changes]] = {
         "order",
         {"uuid": NEW, "number": 98, "client_order_id": "one", "venue_order_id": 5},
         {"uuid": NEWER, "number": 99, "client_order_id": "other", "venue_order_id": 5},
+    ),
+    "withdrawal_venue_id_once": (
+        "withdrawal",
+        {"uuid": NEW, "nonce": 2, "venue_withdrawal_id": "5"},
+        {"uuid": NEWER, "nonce": 3, "venue_withdrawal_id": "5"},
     ),
     "adjustment_one_reversal_an_entry": (
         "adjustmentproposal",

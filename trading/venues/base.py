@@ -14,7 +14,7 @@ from typing import Protocol
 
 from astrade.venues.extended.signing import Signature
 from trading.domain.lifecycle import OrderType, Side, TimeInForce, TriggerBy
-from trading.domain.reports import ShownOrder, VenueFunding, VenueTrade
+from trading.domain.reports import ShownMovement, ShownOrder, VenueFunding, VenueTrade
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +92,48 @@ class News:
     trades: Sequence[VenueTrade] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingWithdrawal:
+    """A withdrawal as it goes out: `amount` in the account's currency, `recipient` an address of the venue's network.
+    `nonce` and `signed_at` are signed with it, so that the same withdrawal is never another one.
+    """
+
+    recipient: int
+    amount: Decimal
+    nonce: int
+    signed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositChain:
+    """A chain that deposits come from, and the contract that takes them."""
+
+    chain: str
+    contract: str
+
+
+class VenueFunds(Protocol):
+    """Money that comes to an account at a venue and leaves it."""
+
+    def movements_since(self, since: datetime) -> Sequence[ShownMovement]:
+        """What moved from that time on (the venue's), oldest first, whatever has become of it."""
+
+    def withdraw(self, withdrawal: OutgoingWithdrawal) -> str:
+        """Sign and send, once; returns the venue's id, under which `movements_since` tells what becomes of it."""
+
+    def claim(self) -> str:
+        """Ask for test money where the venue gives some; returns the movement's id."""
+
+    def deposit_chains(self) -> Sequence[DepositChain]:
+        """The bridges that deposits come by."""
+
+
 class VenueAccount(Protocol):
     """One account at a venue, with what it takes to act for it."""
+
+    @property
+    def funds(self) -> VenueFunds:
+        """Its deposits and withdrawals."""
 
     def place(self, order: Outgoing) -> int:
         """Send an order, once; returns the venue's id. The venue may still refuse it later, which its reports tell."""

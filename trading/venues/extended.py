@@ -23,6 +23,7 @@ from astrade.venues.extended.stream_wire import AccountNews
 from trading.domain.reports import ShownOrder, VenueFunding, VenueTrade
 from trading.models.account import MAX_LEVERAGE
 from trading.venues.base import Holdings, News, Outgoing, SigningRequest
+from trading.venues.extended_funds import ExtendedFunds
 from trading.venues.extended_reports import SIDES, funding_of, position_of, shown, trade_of
 from trading.venues.extended_tickets import ticket_of
 
@@ -48,6 +49,7 @@ class ExtendedAccount:
         self._access = access
         self._profile = profile_of(access.network)
         self._client = client_of(self._profile)
+        self.funds = ExtendedFunds(access)
 
     def place(self, order: Outgoing) -> int:
         """Sign and send, once. What keeps it from being signed is Unavailable: nothing left."""

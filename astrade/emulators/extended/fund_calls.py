@@ -76,6 +76,11 @@ def claim(call: Call) -> Answer:
     return Answer({"id": operation.id}, after=lambda: exchange.begin(own, operation))
 
 
+def bridge_config(call: Call) -> Answer:
+    """There are no bridges here."""
+    return Answer({"chains": []})
+
+
 def _transfer(call: Call, fields: Body, *, sender: int, recipient: int) -> Answer:
     account, settlement = call.account, mapping(fields.get("settlement"), "settlement")
     amount = decimal(fields, "amount")
@@ -199,4 +204,5 @@ ROUTES = (
     Route("POST", "/user/transfer", transfer_by_account),
     Route("POST", "/user/withdrawal", withdraw),
     Route("POST", "/user/claim", claim),
+    Route("GET", "/user/bridge/config", bridge_config),
 )

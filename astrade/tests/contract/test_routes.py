@@ -13,7 +13,9 @@ from django.urls.exceptions import Resolver404
 from accounts.models import RefreshFamily
 from accounts.tests.client import Api
 from accounts.tests.factories import ApiKeyFactory, UserFactory, signed_in
+from astrade.core.clock import system_clock
 from astrade.urls import api as routes
+from trading.models import Withdrawal, WithdrawalAddress
 from trading.tests.api.client import RESTING, Trader
 from trading.tests.factories import open_account
 
@@ -107,6 +109,13 @@ GET    /portfolio/history                    read
 GET    /portfolio/risk                       read
 GET    /transfers                            read
 POST   /transfers                            withdraw
+GET    /withdrawals                          read
+POST   /withdrawals                          withdraw
+GET    /withdrawals/{withdrawal}             read
+DELETE /withdrawals/{withdrawal}             withdraw
+GET    /withdrawal-addresses                 read
+POST   /withdrawal-addresses                 withdraw
+DELETE /withdrawal-addresses/{address}       withdraw
 GET    /deposits                             read
 GET    /deposits/instructions                read
 POST   /deposits/faucet                      trade
@@ -123,6 +132,7 @@ GET    /health/ready                         public
 GET    /metrics                              public
 """
 CALLS = [tuple(line.split()) for line in OFFERED.strip().splitlines()]
+NAMES = ("account", "order", "position", "key", "session", "address", "withdrawal")
 ROOTS = ("/api/v1", "/api", "")
 SCOPES = ("read", "trade", "withdraw")
 PRIVATE = [call for call in CALLS if call[2] != "public"]
@@ -161,6 +171,13 @@ def owned(trader: Trader) -> Owned:
     (position,) = trader.api.get("/positions").data
     session = RefreshFamily.objects.filter(user=trader.user).latest("id")
     key = ApiKeyFactory.create(user=trader.user)
+    now = system_clock()
+    address = WithdrawalAddress.objects.create(
+        user=trader.user, network="testnet", address="0xabc", added_at=now, usable_at=now
+    )
+    withdrawal = Withdrawal.objects.create(
+        account=trader.account, address=address, asset="USD", amount=1, requested_by=trader.user, requested_at=now
+    )
     return Owned(
         {
             "account": str(trader.account.uuid),
@@ -168,6 +185,8 @@ def owned(trader: Trader) -> Owned:
             "position": position["id"],
             "key": str(key.uuid),
             "session": str(session.uuid),
+            "address": str(address.uuid),
+            "withdrawal": str(withdrawal.uuid),
         }
     )
 
@@ -183,7 +202,7 @@ def methods_of(path: str) -> set[str]:
 
 @pytest.mark.parametrize("root", ROOTS)
 def test_every_call_is_offered_at_every_root(root: str) -> None:
-    ids = Owned({name: str(uuid4()) for name in ("account", "order", "position", "key", "session")})
+    ids = Owned({name: str(uuid4()) for name in NAMES})
 
     missing = [f"{method} {path}" for method, path, _ in CALLS if method not in methods_of(f"{root}{ids.path(path)}")]
 

@@ -9,6 +9,7 @@ from astrade.core.clock import system_clock
 from astrade.emulators.tests.background import in_background
 from astrade.emulators.tests.harness import Harness
 from astrade.tests.live.trader import Trader, forget_budget
+from astrade.tests.live.withdrawer import Withdrawer
 from astrade.tests.venue import extended_at
 from marketdata.catalogue import LISTINGS, Listing
 from marketdata.selectors import forget_markets
@@ -59,3 +60,9 @@ def trader_with_history(venue: Harness, listed: None) -> Trader:
     made.prices()
     made.connect()
     return made
+
+
+@pytest.fixture
+def withdrawer(venue: Harness, listed: None) -> Withdrawer:
+    """Connected, with a second factor and an address that can be used."""
+    return Withdrawer(venue)

@@ -158,3 +158,8 @@ def operations(
         limit=limit,
     )
     return Call(name="operations", path="/user/assetOperations", read=page(wire.Operation), query=query)
+
+
+def bridge_config() -> Call[wire.BridgeConfig]:
+    """The chains that money comes from by a bridge (§8)."""
+    return Call(name="bridge_config", path="/user/bridge/config", read=one(wire.BridgeConfig))

@@ -296,3 +296,14 @@ class Transfer(Wire, frozen=True, kw_only=True):
 
 class Claim(Wire, frozen=True, kw_only=True):
     id: int
+
+
+class BridgeChain(Wire, frozen=True, kw_only=True):
+    """A chain that deposits come from, by its bridge's contract."""
+
+    chain: str
+    contract_address: str
+
+
+class BridgeConfig(Wire, frozen=True, kw_only=True):
+    chains: list[BridgeChain]

@@ -108,7 +108,7 @@ def transfer(body: Body) -> Call[wire.Transfer]:
 
 
 def withdraw(body: Body) -> Call[int]:
-    """The withdrawal's id; what becomes of it is among the account's operations."""
+    """The withdrawal's id; what becomes of it is among the account's operations. AlreadyThere as for orders."""
     return Call(
         name="withdraw",
         method="POST",
@@ -116,6 +116,7 @@ def withdraw(body: Body) -> Call[int]:
         read=one(int),
         body=body,
         cost=Cost.ORDER,
+        places=True,
         reasons=FUNDS_REASONS,
     )
 

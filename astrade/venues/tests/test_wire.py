@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrade.venues.errors import StreamBroken, StreamGap
-from astrade.venues.extended.account_wire import Account, Operation, Order, Position
+from astrade.venues.extended.account_wire import Account, BridgeConfig, Operation, Order, Position
 from astrade.venues.extended.book import LiveBook
 from astrade.venues.extended.public_wire import BookLevel, FundingRate, PublicTrade
 from astrade.venues.extended.stream_wire import BookUpdate
@@ -149,3 +149,9 @@ def test_a_book_that_cannot_be_is_given_up() -> None:
         LiveBook("BTC-USD").apply(update("PARTIAL", [("10", "1", "1")]), sequence=1, ts_ms=1)
     with pytest.raises(StreamBroken, match="broke"):
         LiveBook("BTC-USD").apply(update("SNAPSHOT", [("10", "1")], [("10", "1")]), sequence=1, ts_ms=1)
+
+
+def test_the_bridges_chains() -> None:
+    raw = b'{"chains":[{"chain":"ARB","contractAddress":"0x10417734001162Ea139e8b044DFe28DbB8B28ad0"}],"more":1}'
+    (chain,) = decode(raw, BridgeConfig).chains
+    assert (chain.chain, chain.contract_address) == ("ARB", "0x10417734001162Ea139e8b044DFe28DbB8B28ad0")

@@ -15,17 +15,19 @@ from astrade.core.errors import NotPermitted
 from astrade.core.http import Answer
 from astrade.core.idempotency import idempotent, is_known
 from astrade.core.permissions import Caller, IsWithdrawer, caller_of
+from astrade.venues.extended.profiles import Network
 from trading import selectors
 from trading.api.forms import AccountQuery, FaucetForm, MovementsQuery, ResetForm, TransferForm
-from trading.api.schemas import DepositInstructionsOut, DepositOut, FaucetOut, ResetOut, TransferOut
+from trading.api.schemas import ClaimOut, DepositInstructionsOut, DepositOut, FaucetOut, ResetOut, TransferOut
 from trading.api.views.accounts import one_body
 from trading.api.views.base import AccountView, query
 from trading.api.views.orders import source_of
 from trading.domain.funds import FAUCET_DAILY_MAX, FAUCET_MIN, utc_day
 from trading.loading import AccountRef
-from trading.models import Deposit, Transfer
+from trading.models import Deposit, TradingAccount, Transfer
 from trading.services import funds, resets
 from trading.services.bookings import present_board
+from trading.venues.choice import venue_account
 
 
 def unbound(request: Request) -> Caller:
@@ -45,11 +47,13 @@ class MovementsView(AccountView):
             return [self.account_key(request)]
         return list(selectors.accounts_of(caller_of(request)).values_list("pk", flat=True))
 
-    def page(self, request: Request, rows: QuerySet[Any]) -> tuple[list[Any], dict[str, int | None]]:
-        """A page of those from `from` until before `to`."""
+    def page(
+        self, request: Request, rows: QuerySet[Any], *, time: str = "at"
+    ) -> tuple[list[Any], dict[str, int | None]]:
+        """A page of those from `from` until before `to`, by their column `time`."""
         asked = query(request, MovementsQuery)
-        within = {f"at__{name}": asked[key] for name, key in (("gte", "from"), ("lt", "to")) if key in asked}
-        return page_by_time(rows.filter(**within), request)
+        within = {f"{time}__{name}": asked[key] for name, key in (("gte", "from"), ("lt", "to")) if key in asked}
+        return page_by_time(rows.filter(**within), request, key=time)
 
 
 class TransfersView(MovementsView):
@@ -105,8 +109,12 @@ class DepositsView(MovementsView):
 class DepositInstructionsView(AccountView):
     @extend_schema(parameters=[AccountQuery], responses=DepositInstructionsOut, operation_id="deposit_instructions")
     def get(self, request: Request) -> Answer:
-        """How money comes onto an account: onto a practice account from the faucet, and how much of it today."""
+        """How money comes onto an account: onto a practice account from the faucet, and how much of it today; onto a
+        live one as its venue says.
+        """
         account, today = selectors.account_by_ref(self.account(request)), utc_day(system_clock())
+        if account.venue != TradingAccount.Venue.PRACTICE:
+            return ok(_live_instructions(account))
         granted = selectors.faucet_granted(account.user_id, since=today)
         return ok(
             {
@@ -121,19 +129,38 @@ class DepositInstructionsView(AccountView):
                 "granted_today": granted,
                 "left_today": FAUCET_DAILY_MAX - granted,
                 "next_day_at": today + timedelta(days=1),
+                "chains": [],
             }
         )
 
 
+def _live_instructions(account: TradingAccount) -> dict[str, Any]:
+    """The venue is asked for its bridges; on the testnet it gives test money itself."""
+    chains = venue_account(account.pk).funds.deposit_chains()
+    limits = dict.fromkeys(("contract", "minimum", "max_a_day", "granted_today", "left_today", "next_day_at"))
+    return limits | {
+        "account": account.uuid,
+        "venue": account.venue,
+        "network": account.network,
+        "method": "faucet" if account.network == Network.TESTNET else "bridge",
+        "asset": account.currency,
+        "chains": [{"chain": one.chain, "contract": one.contract} for one in chains],
+    }
+
+
 class FaucetView(AccountView):
-    @extend_schema(request=FaucetForm, responses={201: FaucetOut}, operation_id="faucet")
+    @extend_schema(request=FaucetForm, responses={201: FaucetOut, 202: ClaimOut}, operation_id="faucet")
     def post(self, request: Request) -> Answer:
-        """Virtual money for a practice account: at most 100,000 a user and UTC day."""
+        """Virtual money for a practice account: at most 100,000 a user and UTC day. On a live account of a testnet the
+        venue is asked for its own: as much, and as often, as it gives.
+        """
         caller, form = caller_of(request), shape(FaucetForm, request.data)
         account, board = self.account(request, form.get("account")), present_board()
+        if not is_known(request, caller) and (claimed := funds.claim_test_money(account, amount=form.get("amount"))):
+            return idempotent(request, caller, lambda: ok(claimed, status=202))
 
         def effect() -> Answer:
-            granted = funds.grant_faucet(account=account, amount=form["amount"], board=board)
+            granted = funds.grant_faucet(account=account, amount=form.get("amount"), board=board)
             today = {"granted_today": granted.granted_today, "max_a_day": FAUCET_DAILY_MAX}
             return ok(_deposit_body(granted.deposit) | today, status=201)
 

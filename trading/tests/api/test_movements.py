@@ -171,6 +171,7 @@ def test_how_to_deposit_on_a_practice_account(trader: Trader, other: TradingAcco
     assert told == {
         "account": str(trader.account.uuid), "venue": "practice", "network": "", "method": "faucet", "contract": None,
         "asset": "USD", "minimum": "1", "max_a_day": "100000", "granted_today": "40000", "left_today": "60000",
+        "chains": [],
     }  # fmt: skip
     assert (EPOCH + timedelta(milliseconds=next_day)).time() == EPOCH.time()
     assert trader.api.get(f"/deposits/instructions?account={other.uuid}").data["account"] == str(other.uuid)
