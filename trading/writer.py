@@ -41,6 +41,11 @@ _INSERTED: Mapping[str, tuple[str, str]] = {
     "entry": ("trading_journalentry", "id, uuid, account_id, number, kind, reference, at, previous_hash, hash"),
     "hold": ("trading_hold", "id, uuid, account_id, asset, amount, purpose, reference, state, held_at"),
     "posting": ("trading_posting", "id, entry_id, line, ledger_account, asset, amount, running_balance"),
+    "venue_order": (
+        "trading_venueorder",
+        "order_id, account_id, external_id, stark_public_key, nonce, price, fee_rate, expires_at, deadline_at, "
+        "replaces, shown_at, lookups",
+    ),
     "refusal": (
         "trading_orderrefusal",
         "account_id, market_id, client_order_id, code, message, request, figures",

@@ -28,7 +28,7 @@ from accounts.services.users import (
     unfreeze_user,
     update_profile,
 )
-from accounts.services.venue_connections import VenueAccess, mark_refused, venue_access
+from accounts.services.venue_connections import VenueAccess, access_of, mark_refused
 
 __all__ = [
     "Client",
@@ -37,6 +37,7 @@ __all__ = [
     "TokenPair",
     "TotalsDelta",
     "VenueAccess",
+    "access_of",
     "add_credentials",
     "add_totals",
     "answer_challenge",
@@ -63,5 +64,4 @@ __all__ = [
     "signer_of",
     "unfreeze_user",
     "update_profile",
-    "venue_access",
 ]

@@ -9,6 +9,9 @@ from django.conf import settings
 from accounts.models import Consent, User
 from astrade.core.errors import ValidationFailed
 
+REMEMBERED_MAX = 100_000
+_accepted: set[tuple[int, frozenset[tuple[str, str]]]] = set()
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -32,8 +35,18 @@ def terms_of(user_id: int) -> list[Terms]:
 
 
 def has_accepted_terms(user_id: int) -> bool:
-    """Whether the user has accepted the present version of every document."""
-    return all(terms.accepted_at is not None for terms in terms_of(user_id))
+    """Whether the user has accepted the present version of every document. A consent is never taken back, so that a yes
+    is remembered: no query from the second time on.
+    """
+    known = user_id, frozenset(settings.TERMS_VERSIONS.items())
+    if known in _accepted:
+        return True
+    if any(terms.accepted_at is None for terms in terms_of(user_id)):
+        return False
+    if len(_accepted) >= REMEMBERED_MAX:
+        _accepted.clear()
+    _accepted.add(known)
+    return True
 
 
 def accept(user: User, documents: Iterable[Mapping[str, str]], *, ip: str | None, now: datetime) -> None:

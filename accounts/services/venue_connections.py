@@ -16,7 +16,7 @@ from accounts.services.locks import locked_user
 from accounts.services.stark_keys import BroughtKey, check_key, forget_private_key, hold_key
 from accounts.stark import from_hex
 from astrade.core import audit
-from astrade.core.errors import NotFound, ValidationFailed
+from astrade.core.errors import ValidationFailed
 from astrade.venues.errors import InvalidVenueCredentials
 from astrade.venues.extended import account_calls
 from astrade.venues.extended.account_wire import Account
@@ -115,16 +115,14 @@ def disconnect_all(user: User) -> None:
         _let_go(row, actor_id=user.pk)
 
 
-def venue_access(credential_id: int) -> VenueAccess:
-    """What a connected account is used with, its API key opened; to sign with its key see `stark_keys.signer_of`.
+def access_of(row: VenueCredential) -> VenueAccess:
+    """What a connected account is used with, its API key opened; to sign with its key see `stark_keys.signer_of`. No
+    query where `stark_key` was selected along.
 
-    Raises NotFound where it was removed, InvalidVenueCredentials where the venue refuses it, SealBroken.
+    Raises InvalidVenueCredentials where it was let go of, or the venue refuses it; SealBroken.
     """
-    row = VenueCredential.objects.select_related("stark_key").filter(pk=credential_id, api_key__isnull=False).first()
-    if row is None or row.api_key is None:
-        raise NotFound("No such venue account is connected")
-    if row.state != CredentialState.ACTIVE:
-        raise InvalidVenueCredentials
+    if row.api_key is None or row.state != CredentialState.ACTIVE:
+        raise InvalidVenueCredentials(details={"account": "Not connected to its venue."})
     return VenueAccess(
         credential_id=row.pk,
         venue=Venue(row.venue),

@@ -12,7 +12,7 @@ from accounts.api.venue_serializers import ConnectExtendedSerializer, offer_of
 from accounts.models import Consent, Onboarding, StarkKey, User, VenueCredential
 from accounts.sealing import unseal
 from accounts.services.stark_keys import PURPOSE, signer_of
-from accounts.services.venue_connections import venue_access
+from accounts.services.venue_connections import access_of
 from accounts.signals import venue_connected
 from accounts.stark import key_of_wallet
 from accounts.tests.client import Api, some_address
@@ -83,7 +83,7 @@ def live_with(person: Person, account: Account, *, surfaces: Surfaces) -> None:
     assert person.connect(account).status == 200
     person.api.get(EXTENDED), person.api.get("/venue-credentials")
     person.api.patch("/users/me", {"accepted_terms": [{"document": "terms", "version": "1"}]})
-    access = venue_access(VenueCredential.objects.get().pk)
+    access = access_of(VenueCredential.objects.get())
     with signer_of(access.stark_key_id) as signer:
         offer = offer_of(shape(ConnectExtendedSerializer, body_of(account)))
         for one in (signer, signer.sign(7), access, offer, *StarkKey.objects.all(), *VenueCredential.objects.all()):

@@ -10,7 +10,7 @@ from accounts.errors import TwoFactorInvalid
 from accounts.models import KeyOrigin, StarkKey, VenueCredential
 from accounts.sealing import SealBroken
 from accounts.services.stark_keys import signer_of
-from accounts.services.venue_connections import mark_refused, venue_access
+from accounts.services.venue_connections import access_of, mark_refused
 from accounts.tests.factories import ApiKeyFactory
 from accounts.tests.test_two_factor import code_of, protected
 from astrade.core.errors import NotFound
@@ -64,7 +64,7 @@ def test_connecting_looking_and_letting_go(person: Person, venue: Harness, heard
 
 def test_what_is_connected_can_be_used(person: Person, venue: Harness) -> None:
     person.connect(venue.account)
-    access = venue_access(VenueCredential.objects.get().pk)
+    access = access_of(VenueCredential.objects.get())
 
     assert (access.network, access.vault, access.account_id) == ("testnet", venue.account.vault, venue.account.id)
     assert access.access.owner == person.user.pk
@@ -80,16 +80,18 @@ def test_a_removed_or_refused_account_gives_no_access(person: Person, venue: Har
     row = VenueCredential.objects.get()
     mark_refused(row.pk)
     assert person.api.get(EXTENDED).data["state"] == "refused"
+    row.refresh_from_db()
     with pytest.raises(InvalidVenueCredentials):
-        venue_access(row.pk)
+        access_of(row)
 
     assert person.connect(venue.account).data["state"] == "active"
     assert states() == ["removed", "active"]
     person.api.delete(EXTENDED)
     mark_refused(row.pk)
     assert states() == ["removed", "removed"]
-    with pytest.raises(NotFound):
-        venue_access(row.pk)
+    row.refresh_from_db()
+    with pytest.raises(InvalidVenueCredentials):
+        access_of(row)
 
 
 def test_an_api_key_opens_in_its_own_row_only(person: Person, venue: Harness) -> None:
@@ -97,9 +99,9 @@ def test_an_api_key_opens_in_its_own_row_only(person: Person, venue: Harness) ->
     other = Person()
     other.connect(venue.second)
     mine, theirs = VenueCredential.objects.order_by("pk")
-    VenueCredential.objects.filter(pk=mine.pk).update(api_key=theirs.api_key)
+    mine.api_key = theirs.api_key
     with pytest.raises(SealBroken):
-        venue_access(mine.pk)
+        access_of(mine)
 
 
 def test_a_user_who_signs_leaves_no_private_key(person: Person, venue: Harness) -> None:

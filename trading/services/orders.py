@@ -34,7 +34,7 @@ from trading.models import OrderRefusal
 from trading.services.bookings import booking, order_body_of, present_board
 from trading.services.risk_days import opens_risk_day
 from trading.services.signed_orders import Signed, check_user_signs
-from trading.services.venue_orders import ToSend, prepare, request_cancel, send, send_cancel, signing_key
+from trading.services.venue_orders import ToSend, prepare, request_cancel, send, send_cancel, signing_venue
 
 _ASKED = tuple(name for name in OrderRequest.__slots__ if name not in ("source", "role"))
 _asked = attrgetter(*_ASKED)
@@ -119,7 +119,7 @@ def commit_order(
         if batch.account.is_live and order.twap is None:
             outgoing = prepare(batch, order, terms=terms, view=view, signed=signed)
         elif batch.account.is_live:
-            signing_key(batch.account, by=Signing.DELEGATED)  # its slices are sent
+            signing_venue(batch.account, by=Signing.DELEGATED)  # its slices are sent
         return Placed(body=batch.told[order.id], replayed=False, outgoing=outgoing)
 
 

@@ -23,9 +23,8 @@ from trading.services.orders import fingerprint_of
 from trading.services.previews import draft_of
 from trading.services.risk_days import opens_risk_day
 from trading.services.signed_orders import check_user_signs
-from trading.services.venue_orders import DRAWS_MAX, new_nonce, outgoing_of, signing_key, values_to_sign
-from trading.venues.base import Outgoing, SigningRequest
-from trading.venues.choice import venue_account
+from trading.services.venue_orders import DRAWS_MAX, new_nonce, outgoing_of, signing_venue, values_to_sign
+from trading.venues.base import Outgoing, SigningRequest, VenueAccount
 
 SUBMITTED_WITHIN = timedelta(seconds=60)
 KEPT = timedelta(days=1)  # after its end; nothing was sent with it
@@ -47,13 +46,13 @@ def prepare_order(
     draft = draft_of(account, symbol, request)
     batch = draft.batch
     check_user_signs(batch.account, request)
-    public_key = signing_key(batch.account, by=Signing.USER_SIGNED)
+    venue = signing_venue(batch.account, by=Signing.USER_SIGNED)
     order = draft.admit(request)
     values = values_to_sign(order, terms=draft.terms, view=draft.view, now=batch.now)
     row = PreparedOrder(
         uuid=number,
         account_id=batch.account.id,
-        stark_public_key=public_key,
+        stark_public_key=venue.public_key,
         fingerprint=fingerprint_of(draft.terms, request),
         price=values.price,
         fee_rate=values.fee_rate,
@@ -61,13 +60,12 @@ def prepare_order(
         submit_before=batch.now + SUBMITTED_WITHIN,
     )
     outgoing = outgoing_of(order, values, terms=draft.terms, nonce=0)
-    wanted = _keep(row, outgoing, draw=draw)
+    wanted = _keep(row, outgoing, venue, draw=draw)
     return _body(row, replace(outgoing, nonce=row.nonce), wanted, client_order_id=request.client_order_id)
 
 
-def _keep(row: PreparedOrder, outgoing: Outgoing, *, draw: Callable[[], int]) -> SigningRequest:
+def _keep(row: PreparedOrder, outgoing: Outgoing, venue: VenueAccount, *, draw: Callable[[], int]) -> SigningRequest:
     """Write the row with a nonce that its key never signed with, and was never asked to; drawn again while it was."""
-    venue = venue_account(row.account_id)
     for _ in range(DRAWS_MAX):
         row.nonce = draw()
         wanted = venue.to_sign(replace(outgoing, nonce=row.nonce))

@@ -19,16 +19,15 @@ from accounts.models import Signing
 from accounts.services.terms import has_accepted_terms
 from astrade.core.errors import AstradeError, OrderTypeNotOffered, TermsNotAccepted
 from astrade.core.messages import MarketView
-from astrade.venues.errors import AlreadyThere, InvalidVenueCredentials, Unavailable, Unknown, VenueError
+from astrade.venues.errors import AlreadyThere, Unavailable, Unknown, VenueError
 from trading.domain.batch import Batch
 from trading.domain.lifecycle import OrderRole, Side, TimeInForce, TriggerBy
 from trading.domain.shapes import Terms
 from trading.domain.state import AccountState, OrderState
 from trading.models import VenueOrder
-from trading.selectors import signing_of
 from trading.services.signed_orders import Signed, take_prepared
 from trading.services.venue_reports import lose_order, note_answer, refuse_order
-from trading.venues.base import Outgoing, OutgoingLeg
+from trading.venues.base import Outgoing, OutgoingLeg, VenueAccount
 from trading.venues.choice import venue_account
 from trading.venues.extended_tickets import worst_price, worst_price_at
 
@@ -69,6 +68,7 @@ class ToSend:
     account_id: int
     order_id: int
     order: Outgoing
+    venue: VenueAccount
     since: float
 
 
@@ -90,43 +90,44 @@ def prepare(
     """Write what the order is to be sent with beside it, in the booking's own transaction. `replaces` is the external
     id of the order whose place it takes; `signed` is there where the user signs for it.
 
-    Raises as `signing_key`, and as `take_prepared`.
+    Raises as `signing_venue`, and as `take_prepared`.
     """
-    public_key = signing_key(batch.account, by=Signing.DELEGATED if signed is None else Signing.USER_SIGNED)
-    prepared = None if signed is None else take_prepared(batch, order, signed, public_key=public_key)
+    venue = signing_venue(batch.account, by=Signing.DELEGATED if signed is None else Signing.USER_SIGNED)
+    prepared = None if signed is None else take_prepared(batch, order, signed, public_key=venue.public_key)
     values = prepared or values_to_sign(order, terms=terms, view=view, now=batch.now)
-    row = VenueOrder(
-        order_id=order.id,
-        account_id=batch.account.id,
-        external_id=str(order.uuid),
-        stark_public_key=public_key,
-        price=values.price,
-        fee_rate=values.fee_rate,
-        expires_at=values.expires_at,
-        deadline_at=batch.now + ANSWERED_WITHIN,
-        replaces=replaces,
-    )
-    nonce = _keep(row, draw if prepared is None else lambda: prepared.nonce)
+    nonce = _fresh_nonce(venue.public_key, draw) if prepared is None else prepared.nonce
     outgoing = outgoing_of(order, values, terms=terms, nonce=nonce, replaces=replaces)
     if signed is not None:
         outgoing = replace(outgoing, signature=signed.signature)
-    return ToSend(batch.account.id, order.id, outgoing, monotonic())
+    row = {
+        "order_id": order.id,
+        "account_id": batch.account.id,
+        "external_id": outgoing.external_id,
+        "stark_public_key": venue.public_key,
+        "nonce": nonce,
+        "price": values.price,
+        "fee_rate": values.fee_rate,
+        "expires_at": values.expires_at,
+        "deadline_at": batch.now + ANSWERED_WITHIN,
+        "replaces": replaces,
+        "lookups": 0,
+    }
+    batch.insert("venue_order", row)
+    return ToSend(batch.account.id, order.id, outgoing, venue, monotonic())
 
 
-def signing_key(account: AccountState, *, by: Signing) -> str:
-    """The public key that the account's orders are signed for.
+def signing_venue(account: AccountState, *, by: Signing) -> VenueAccount:
+    """The account at its venue, whose orders are signed in this way.
 
     Raises TermsNotAccepted, InvalidVenueCredentials where the account isn't connected any more, and OrderTypeNotOffered
     where somebody else signs for it.
     """
     if not has_accepted_terms(account.user_id):
         raise TermsNotAccepted
-    public_key, signing = signing_of(account.id)
-    if public_key is None:
-        raise InvalidVenueCredentials(details={"account": "Not connected to its venue."})
-    if signing != by:
-        raise OrderTypeNotOffered(details={"signing": signing})
-    return public_key
+    venue = venue_account(account.id)
+    if venue.signing != by:
+        raise OrderTypeNotOffered(details={"signing": venue.signing})
+    return venue
 
 
 def values_to_sign(order: OrderState, *, terms: Terms, view: MarketView, now: datetime) -> SignedValues:
@@ -193,16 +194,14 @@ def _expiry(order: OrderState, *, now: datetime) -> datetime:
     return latest if order.expires_at is None else min(order.expires_at, latest)
 
 
-def _keep(row: VenueOrder, draw: Callable[[], int]) -> int:
-    """Write the row with a nonce that its key never signed with; drawn again while it was used before."""
+def _fresh_nonce(public_key: str, draw: Callable[[], int]) -> int:
+    """A nonce that the key never signed with. Should another process have drawn the same a moment before, the
+    database's constraint refuses the booking, and nothing is sent.
+    """
     for _ in range(DRAWS_MAX):
-        row.nonce = nonce = draw()
-        try:
-            with transaction.atomic():
-                row.save(force_insert=True)
-        except IntegrityError:
-            continue
-        return nonce
+        nonce = draw()
+        if not VenueOrder.objects.filter(stark_public_key=public_key, nonce=nonce).exists():
+            return nonce
     raise IntegrityError(f"{DRAWS_MAX} nonces were all used before")
 
 
@@ -219,7 +218,7 @@ def send(outgoing: ToSend) -> Body:
     try:
         if monotonic() - outgoing.since > SENT_WITHIN_S:
             raise Unavailable("not sent in time")
-        venue_order_id = venue_account(account_id).place(outgoing.order)
+        venue_order_id = outgoing.venue.place(outgoing.order)
     except (Unknown, AlreadyThere) as lost:
         body = lose_order(account_id, order_id, reason=reason_of(lost))
         raise _with_order(Unknown(reason_of(lost)), body) from lost

@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from accounts.models import Signing
 from astrade.venues.extended.signing import Signature
 from trading.domain.lifecycle import OrderType, Side, TimeInForce, TriggerBy
 from trading.domain.reports import ShownMovement, ShownOrder, VenueFunding, VenueTrade
@@ -129,7 +130,12 @@ class VenueFunds(Protocol):
 
 
 class VenueAccount(Protocol):
-    """One account at a venue, with what it takes to act for it."""
+    """One account at a venue, with what it takes to act for it: the Stark public key its orders are signed for
+    (canonical hex), and who signs them.
+    """
+
+    public_key: str
+    signing: Signing
 
     @property
     def funds(self) -> VenueFunds:

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from accounts.services.stark_keys import signer_of
 from accounts.services.venue_connections import VenueAccess
+from accounts.stark import as_hex
 from astrade.core.money import ZERO
 from astrade.venues.errors import InvalidSignature, Unavailable
 from astrade.venues.extended import account_calls, order_calls, orders, public_calls, tickets, wire
@@ -46,7 +47,7 @@ class ExtendedAccount:
     """A `VenueAccount` at Extended, by a connection that the server signs for, or its user."""
 
     def __init__(self, access: VenueAccess) -> None:
-        self._access = access
+        self._access, self.signing, self.public_key = access, access.signing, as_hex(access.public_key)
         self._profile = profile_of(access.network)
         self._client = client_of(self._profile)
         self.funds = ExtendedFunds(access)

@@ -51,6 +51,21 @@ def test_an_order_at_the_venue_is_replaced_by_another(trader: Trader) -> None:
     assert len(trader.there.orders) == 2
 
 
+def test_what_was_filled_is_not_asked_for_again(trader: Trader) -> None:
+    trader.venue.exchange.switch_faults("partial_fill_then_silence")
+    placed = trader.place()
+    trader.venue.exchange.switch_faults("")
+    trader.sync()
+
+    trader.call("PATCH", f"/orders/{placed.data['id']}", {"price": trader.price("0.97")})
+    trader.sync()
+
+    old, new = Order.objects.order_by("pk")
+    assert old.filled_quantity > 0
+    assert old.filled_quantity + new.quantity == Decimal("0.01")
+    assert trader.differences() == []
+
+
 def test_where_the_venue_ends_both_of_a_pair_both_end_here(trader: Trader) -> None:
     placed = trader.place()
     trader.venue.exchange.switch_faults("replace_cancels_both")
@@ -127,6 +142,22 @@ def test_what_protects_a_whole_position_closes_all_of_it(trader: Trader) -> None
     assert (stop.status, stop.quantity, stop.filled_quantity) == ("filled", Decimal("0.03"), Decimal("0.03"))
     assert Position.objects.get().quantity == 0
     assert not Case.objects.exists()
+    assert trader.differences() == []
+
+
+def test_what_protects_a_position_that_shrank_is_filled_with_what_is_left_of_it(trader: Trader) -> None:
+    trader.take(quantity="0.03")
+    trader.sync()
+    path = f"/accounts/{trader.account.uuid}/positions/{Position.objects.get().uuid}"
+    trader.call("PATCH", path, {"stop_loss": trader.price("0.9995"), "take_profit": trader.price("1.0005")})
+    trader.take(quantity="0.02", side="sell")
+    trader.sync()
+
+    trader.until(lambda: not trader.there.positions)
+    trader.sync()
+
+    stop = Order.objects.get(role="stop_loss")
+    assert (stop.status, stop.quantity) == ("filled", Decimal("0.01"))
     assert trader.differences() == []
 
 

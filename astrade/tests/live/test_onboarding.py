@@ -14,7 +14,7 @@ from django.db.models import F
 
 from accounts.models import KeyOrigin, Onboarding, StarkKey, VenueCredential
 from accounts.services.terms import accept
-from accounts.services.venue_connections import venue_access
+from accounts.services.venue_connections import access_of
 from accounts.tests.client import Answer
 from accounts.tests.test_two_factor import code_of, protected
 from astrade.core.clock import system_clock
@@ -76,7 +76,7 @@ def test_a_wallet_opens_an_account_with_the_servers_key(person: Person, venue: H
     assert made.data == person.api.get(EXTENDED).data
     key = StarkKey.objects.get(user=person.user)
     assert (key.origin, int(key.public_key, 16)) == (KeyOrigin.GENERATED, account.public_key)
-    assert venue_access(VenueCredential.objects.get().pk).access.api_key == account.api_key
+    assert access_of(VenueCredential.objects.get()).access.api_key == account.api_key
     assert TradingAccount.objects.filter(user=person.user, venue="extended").count() == 1
     assert AuditEvent.objects.filter(action="venue.connected").count() == 1
 
