@@ -98,12 +98,16 @@ def apply_order(batch: Batch, order: OrderState, shown: ShownOrder, *, board: Bo
 
 
 def _resize(batch: Batch, order: OrderState, shown: ShownOrder) -> bool:
-    """Reduce-only orders bind no margin, so that no sum changes."""
+    """Reduce-only orders bind no margin, so that no sum changes. Its trades may have been booked before its size."""
     if order.role is None or shown.quantity in (ZERO, order.quantity) or shown.quantity < order.filled_quantity:
         return False
     change = {"quantity": [plain(order.quantity), plain(shown.quantity)]}
     order.quantity = shown.quantity
     batch.note_change(order, change, reason=CUT)
+    if not order.remaining and order.status is not OrderStatus.FILLED:
+        if order.is_live:
+            batch.account.orders_on(order.market_id).add(order, sign=-1)
+        batch.move(order, OrderStatus.FILLED)
     return True
 
 
