@@ -11,10 +11,10 @@ PY := $(BIN)/python
 INSTALL := $(PY) -m uv pip install --quiet --compile-bytecode --python $(PY)
 PACKAGES := astrade accounts marketdata trading gamification
 
-.PHONY: help run dev migrate seed test check campaign bench smoke sdk-check openapi clean
+.PHONY: help run dev migrate seed test check campaign bench smoke smoke-live testnet-smoke sdk-check openapi clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 # Each stamp is newer than what it was made from, so a second run does nothing and needs no network.
 $(VENV)/stamp-uv:
@@ -78,6 +78,12 @@ bench: $(VENV)/stamp-local .venv-bench/stamp  ## figures; writes docs/performanc
 
 smoke: $(VENV)/stamp-local  ## a first trade against the running `make run`
 	@exec $(PY) examples/first_trade.py
+
+smoke-live: $(VENV)/stamp-local  ## a first live trade of its demo user, at the emulated Extended
+	@exec $(PY) examples/first_live_trade.py
+
+testnet-smoke: $(VENV)/stamp-local  ## the same with your own account at Extended's testnet; see docs/live.md
+	@exec $(PY) examples/first_live_trade.py --testnet
 
 sdk-check: $(VENV)/stamp-local .venv-sdk/stamp-$(SDK_HASH)  ## Extended's official Python SDK against the emulator
 	@.venv-sdk/bin/python -m astrade.emulators.tests.sdk_check $(abspath $(PY))

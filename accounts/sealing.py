@@ -4,16 +4,15 @@
     secret = unseal(sealed, purpose="totp", row=device.uuid)      under the key that it names; raises SealBroken
     is_current(sealed)                                            whether the first key sealed it: see `rotate_keys`
 
-The ring is `ENCRYPTION_KEYS` (`id:secret,…`) or the lines of `ENCRYPTION_KEYS_FILE`, else `ENCRYPTION_KEY` alone; the
-demo and tests, which have none, derive one from `SECRET_KEY`. To change keys put a new one first, run
-`manage.py rotate_keys`, then drop the old one.
+The ring is that of the `key_sources` which the settings name (the environment, a file, a Vault), else `ENCRYPTION_KEY`
+alone; the demo and tests, which have none, derive one from `SECRET_KEY`. To change keys put a new one first, restart
+the processes, run `manage.py rotate_keys`, then drop the old one.
 """
 
 import hashlib
 import os
 import uuid
 from functools import lru_cache
-from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -21,6 +20,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+
+from accounts.key_sources import KeySource, key_source
 
 FORMAT = 1
 NONCE_BYTES = 12
@@ -74,17 +75,19 @@ def _bound_to(head: bytes, purpose: str, row: uuid.UUID) -> bytes:
 
 def key_ring() -> Ring:
     """Keys by name, the sealing one first; raises ImproperlyConfigured for one that is malformed or weak."""
-    return _ring(tuple(settings.ENCRYPTION_KEYS), settings.ENCRYPTION_KEYS_FILE, settings.ENCRYPTION_KEY)
+    return _ring(key_source(), settings.ENCRYPTION_KEY)
 
 
 @lru_cache(maxsize=8)
-def _ring(listed: tuple[str, ...], file: str, single: str) -> Ring:
-    entries = listed or (_lines_of(Path(file)) if file else ())
-    if not entries:
+def _ring(source: KeySource | None, single: str) -> Ring:
+    entries = source.entries() if source else ()
+    if source is None:
         secret = single or settings.SECRET_KEY  # production has keys of its own, see `astrade.settings.demands`
         return {_fingerprint(secret): _cipher(secret)}
     pairs = [entry.partition(":") for entry in entries]
     names = [name for name, _, _ in pairs]
+    if not pairs:
+        raise ImproperlyConfigured("The key ring is empty")
     if len(set(names)) < len(names) or not all(0 < len(name) <= ID_LENGTH_MAX and name.isascii() for name in names):
         raise ImproperlyConfigured(
             f"Encryption keys are id:secret, each id once and of 1 to {ID_LENGTH_MAX} ASCII characters"
@@ -92,13 +95,6 @@ def _ring(listed: tuple[str, ...], file: str, single: str) -> Ring:
     if any(len(secret) < SECRET_LENGTH_MIN for _, _, secret in pairs):
         raise ImproperlyConfigured(f"An encryption key has {SECRET_LENGTH_MIN} random characters or more")
     return {name: _cipher(secret) for name, _, secret in pairs}
-
-
-def _lines_of(file: Path) -> tuple[str, ...]:
-    try:
-        return tuple(line.strip() for line in file.read_text().splitlines() if line.strip())
-    except OSError as exc:
-        raise ImproperlyConfigured(f"ENCRYPTION_KEYS_FILE can't be read: {exc.strerror}") from exc
 
 
 def _fingerprint(secret: str) -> str:

@@ -156,13 +156,13 @@ def _place(home: Path) -> Place:
 
 def _keep(home: Path, place: Place) -> Place:
     """The place with ports that are free now, written down."""
-    place = replace(place, postgres_port=_free(place.postgres_port), valkey_port=_free(place.valkey_port))
+    place = replace(place, postgres_port=free_port(place.postgres_port), valkey_port=free_port(place.valkey_port))
     with open(os.open(home / "servers.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(asdict(place), file)
     return place
 
 
-def _free(port: int) -> int:
+def free_port(port: int) -> int:
     """`port` if it can be bound, else another that can."""
     for candidate in (port, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):

@@ -62,7 +62,7 @@ class Api:
     def order(self, **fields: str) -> dict[str, Any]:
         form = {"symbol": SYMBOL, "quantity": QUANTITY, "client_order_id": str(uuid.uuid4()), **fields}
         order: dict[str, Any] = self.call("POST", "/orders", json=form)
-        price = order["average_price"] or order["price"]
+        price = order["average_price"] or order["price"] or "market"
         print(f"  {order['type']} {order['side']} {order['quantity']} {SYMBOL}: {order['status']} at {price}")
         return order
 

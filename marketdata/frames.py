@@ -17,7 +17,7 @@ Frames for sockets carry `type` and `symbol`; prices and quantities are decimal 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import msgspec
 import orjson
@@ -56,6 +56,16 @@ class BookValue(msgspec.Struct, frozen=True):
     sequence: int
     bids: tuple[tuple[str, str], ...]
     asks: tuple[tuple[str, str], ...]
+    at: int
+
+
+class TradeValue(msgspec.Struct, frozen=True):
+    """Member of `md:trades:<SYMBOL>`."""
+
+    trade_id: int
+    side: Literal["buy", "sell"]
+    price: Decimal
+    quantity: Decimal
     at: int
 
 
@@ -116,6 +126,7 @@ class Tick(msgspec.Struct, array_like=True, frozen=True):
 _tick_decoder = msgspec.json.Decoder(Tick)
 _quote_decoder = msgspec.json.Decoder(QuoteValue)
 _book_decoder = msgspec.json.Decoder(BookValue)
+_trade_decoder = msgspec.json.Decoder(TradeValue)
 _ONE_US = EPOCH.resolution
 
 
@@ -236,6 +247,12 @@ def trade_value(trade: TradeTick) -> bytes:
             "at": to_ms(trade.at),
         }
     )
+
+
+def decode_trade(symbol: str, raw: bytes) -> TradeTick:
+    """What `trade_value` encoded."""
+    value = _trade_decoder.decode(raw)
+    return TradeTick(symbol, value.trade_id, value.side, value.price, value.quantity, from_ms(value.at))
 
 
 def trades(symbol: str, values: Sequence[bytes]) -> bytes:

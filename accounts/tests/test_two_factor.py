@@ -4,16 +4,12 @@ import base64
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.hotp import HOTP
-from django.core.management import CommandError, call_command
 from django.db import connection
-from django.test import Client
-from django.urls import reverse
 
 from accounts import services
 from accounts.errors import TwoFactorInvalid, TwoFactorRequired
@@ -21,10 +17,10 @@ from accounts.models import RecoveryCode, RefreshFamily, TotpDevice, User
 from accounts.sealing import seal
 from accounts.services import two_factor
 from accounts.services.users import freeze_user
-from accounts.tests.client import Api, some_address, some_email
+from accounts.tests.client import Api, some_email
 from accounts.tests.factories import PASSWORD, UserFactory, signed_in
 from astrade.core.clock import system_clock
-from astrade.core.errors import InvalidCredentials, NotFound, NotPermitted, RateLimited, TokenExpired
+from astrade.core.errors import InvalidCredentials, NotFound, RateLimited, TokenExpired
 from astrade.core.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -268,84 +264,3 @@ def test_an_unknown_user_has_nothing_to_set_up() -> None:
 
 
 # The back office
-
-
-def enter(user: User, **form: str) -> Any:
-    """The sign-in page, filled in."""
-    form = {"username": str(user.email), "password": PASSWORD} | form
-    return Client(REMOTE_ADDR=some_address()).post("/admin/login/", form)
-
-
-@pytest.fixture
-def staff() -> User:
-    return UserFactory.create(email=some_email(), is_staff=True, is_superuser=True)
-
-
-def test_the_back_office_asks_who_has_an_authenticator(staff: User) -> None:
-    _, secret, (recovery, *_) = protected(staff)
-
-    assert b"A second factor is required" in enter(staff).content
-    assert b"not valid" in enter(staff, code="000000").content
-    code = code_of(secret, steps=1)
-    assert enter(staff, code=code).status_code == 302
-    assert enter(staff, code=code).status_code == 200
-    assert enter(staff, code=recovery).status_code == 302
-
-
-def test_the_back_office_can_demand_one(staff: User, settings: Any) -> None:
-    settings.STAFF_TOTP_REQUIRED = True
-    assert b"Set up two-factor sign-in first" in enter(staff).content
-    _, secret, _ = protected(staff)
-    assert enter(staff, code=code_of(secret, steps=1)).status_code == 302
-
-
-def test_who_is_no_staff_spends_nothing() -> None:
-    user, secret, _ = protected()
-    code = code_of(secret, steps=1)
-    assert enter(user, code=code).status_code == 200
-    two_factor.require_fresh(user.pk, code=code, now=system_clock())
-
-
-def test_support_removes_what_was_lost(staff: User) -> None:
-    user, secret, _ = protected()
-    browser = Client(REMOTE_ADDR=some_address())
-    browser.force_login(staff, backend="accounts.backends.EmailBackend")
-    page = reverse("admin:accounts_totpdevice_changelist")
-
-    shown = browser.get(page, {"q": str(user.email)})
-    assert str(user.email).encode() in shown.content
-    device = TotpDevice.objects.get(user=user)
-    detail = browser.get(reverse("admin:accounts_totpdevice_change", args=[device.pk])).content
-    assert secret.encode() not in detail
-    assert bytes(device.secret).hex().encode() not in detail
-    browser.post(page, {"action": "remove", "_selected_action": [device.pk]})
-
-    assert not TotpDevice.objects.filter(user=user).exists()
-    event = AuditEvent.objects.get(action="two_factor.removed")
-    assert (event.actor_id, event.on_behalf_of_id) == (staff.pk, user.pk)
-    with pytest.raises(NotPermitted):
-        two_factor.begin_setup(protected()[0].pk, now=system_clock())
-
-
-def test_an_operator_sets_it_up_at_the_terminal(staff: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    output = StringIO()
-
-    class Terminal:
-        """Reads the secret that was printed, as an authenticator would, and answers with a code."""
-
-        def readline(self) -> str:
-            secret = output.getvalue().rpartition("enter the secret ")[2].split()[0]
-            return f"{code_of(secret)}\n"
-
-        def fileno(self) -> int:
-            raise OSError
-
-    monkeypatch.setattr("sys.stdin", Terminal())
-    call_command("set_up_totp", str(staff.email).upper(), stdout=output)
-
-    assert "Two-factor sign-in is on" in output.getvalue()
-    assert TotpDevice.objects.get(user=staff).confirmed_at is not None
-    with pytest.raises(CommandError, match="disable it first"):
-        call_command("set_up_totp", str(staff.email), stdout=output)
-    with pytest.raises(CommandError, match="No member of staff"):
-        call_command("set_up_totp", str(UserFactory.create().email), stdout=output)

@@ -21,6 +21,9 @@ SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 ENCRYPTION_KEY = env.str("ENCRYPTION_KEY", default="")
 ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[])
 ENCRYPTION_KEYS_FILE = env.str("ENCRYPTION_KEYS_FILE", default="")
+ENCRYPTION_KEYS_VAULT_URL = env.str("ENCRYPTION_KEYS_VAULT_URL", default="")
+VAULT_TOKEN = env.str("VAULT_TOKEN", default="")
+VAULT_TOKEN_FILE = env.str("VAULT_TOKEN_FILE", default="")
 STAFF_TOTP_REQUIRED = env.bool("STAFF_TOTP_REQUIRED", default=False)
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["*"])
@@ -28,8 +31,8 @@ TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
 
 UNFOLD = {**LOOKS, "LOGIN": {"form": "accounts.admin_login.StaffSignInForm"}}
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "accounts.back_office.BackOfficeConfig",  # django.contrib.admin with our site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

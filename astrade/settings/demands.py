@@ -47,8 +47,13 @@ def _encryption(environment: Environment) -> Iterator[str]:
     keys = {f"ENCRYPTION_KEYS[{number}]": entry.partition(":")[2] for number, entry in enumerate(listed, 1)}
     if single := environment.get("ENCRYPTION_KEY", ""):
         keys["ENCRYPTION_KEY"] = single
-    if not keys and not environment.get("ENCRYPTION_KEYS_FILE"):
-        yield "ENCRYPTION_KEY is missing (or ENCRYPTION_KEYS, or ENCRYPTION_KEYS_FILE): it seals Stark keys"
+    vault = environment.get("ENCRYPTION_KEYS_VAULT_URL", "")
+    if not keys and not environment.get("ENCRYPTION_KEYS_FILE") and not vault:
+        yield "ENCRYPTION_KEY is missing (or ENCRYPTION_KEYS, its _FILE or its _VAULT_URL): it seals Stark keys"
+    if vault and urlsplit(vault).scheme != "https":
+        yield "ENCRYPTION_KEYS_VAULT_URL must begin with https://"
+    if vault and not environment.get("VAULT_TOKEN") and not environment.get("VAULT_TOKEN_FILE"):
+        yield "VAULT_TOKEN or VAULT_TOKEN_FILE is missing: the Vault wants one"
     for name, value in keys.items():
         if is_weak(value, length=ENCRYPTION_KEY_LENGTH_MIN):
             yield f"{name} is weak: {ENCRYPTION_KEY_LENGTH_MIN} random characters or more, nothing from an example"

@@ -63,6 +63,11 @@ def test_a_weak_secret_is_refused_without_being_shown(secret: str) -> None:
         ({"CORS_ALLOWED_ORIGINS": "*"}, "CORS_ALLOWED_ORIGINS has '*'"),
         ({"ALGORITHM": "none"}, "ALGORITHM is none"),
         ({"ENCRYPTION_KEY": "short"}, "ENCRYPTION_KEY is weak"),
+        (
+            {"ENCRYPTION_KEYS_VAULT_URL": "http://vault:8200/v1/secret/data/a", "VAULT_TOKEN": "t"},
+            "ENCRYPTION_KEYS_VAULT_URL must begin with https://",
+        ),
+        ({"ENCRYPTION_KEYS_VAULT_URL": "https://vault:8200/v1/secret/data/a"}, "VAULT_TOKEN_FILE is missing"),
         ({"SECRET_KEY_FALLBACKS": "old"}, "SECRET_KEY_FALLBACKS[1] is weak"),
         ({"EXTENDED_API_URL": "http://localhost:9001"}, "EXTENDED_API_URL points to this machine"),
         ({"EXTENDED_EXCHANGE_BASE_URL": "https://10.0.0.5/v1"}, "EXTENDED_EXCHANGE_BASE_URL points to this machine"),

@@ -4,8 +4,9 @@ No I/O and no waiting: `step` brings prices up to the clock and everything that 
 and calls give the same state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from astrade.core.clock import Clock, system_clock, to_ms, to_us
@@ -44,12 +45,13 @@ class Exchange:
         symbols: Sequence[str] | None = None,
         faults: str = "",
         accounts: int = len(SEEDED),
+        last_prices: Mapping[str, Decimal] = MappingProxyType({}),
     ) -> None:
         self.seed, self._clock = seed, clock
         self.faults = Faults(faults, seed=seed)
         self.hub = Hub()
         self.instruments = instruments(symbols)
-        self.prices = Prices(self.instruments, now_ms=self._clock_ms(), seed=seed)
+        self.prices = Prices(self.instruments, now_ms=self._clock_ms(), seed=seed, last_prices=last_prices)
         self.ids = Snowflake(seed=seed)
         self.interest = OpenInterest()
         self.accounts: dict[int, Account] = {}
@@ -58,6 +60,7 @@ class Exchange:
         self._muted: set[int] = set()
         self.settled: set[int] = set()  # hashes of transfers and withdrawals that were carried out
         self._pending: list[tuple[Account, Operation]] = []
+        self.changes = 0  # how often an account may have changed
         self._tape = tape.Publisher(self.hub, self.prices.markets)
         self.engine = Engine(
             self.prices.markets,
@@ -215,6 +218,22 @@ class Exchange:
         self._by_api_key[account.api_key] = account
         return account.api_key
 
+    def take_up(
+        self, accounts: Iterable[Account], *, settled: Iterable[int], wallets: Mapping[str, Sequence[int]]
+    ) -> None:
+        """Go on with the accounts of a predecessor instead of one's own; what it had accepted is decided now. `wallets`
+        has the ids of those that were opened by a wallet.
+        """
+        self.accounts.clear()
+        self._by_api_key.clear()
+        self.settled, self._pending = set(settled), []
+        for account in accounts:
+            self.add_account(account)
+            self._pending += [(account, one) for one in account.operations if one.status == "CREATED"]
+            for order in list(account.live.values()):
+                self.engine.enter(account, order)
+        self.wallets = {wallet: [self.accounts[number] for number in own] for wallet, own in wallets.items()}
+
     def _complete_operations(self) -> None:
         due = [entry for entry in self._pending if entry[1].at_ms + COMPLETES_AFTER_MS <= self.now_ms()]
         for account, operation in due:
@@ -230,6 +249,7 @@ class Exchange:
         self.tell_balance(account)
 
     def _tell(self, account: Account, kind: str, data: dict[str, Any]) -> None:
+        self.changes += 1
         if account.id not in self._muted:
             self.hub.publish(News(("account", str(account.id)), kind, data, self.now_ms()))
 

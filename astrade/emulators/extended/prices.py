@@ -65,7 +65,7 @@ class Day:
 class Market:
     """One market as it is now, and what it did."""
 
-    def __init__(self, instrument: Instrument, *, now_ms: int, seed: int) -> None:
+    def __init__(self, instrument: Instrument, *, last_price: Decimal, now_ms: int, seed: int) -> None:
         self.instrument = instrument
         self.trades: deque[TradeTick] = deque(maxlen=TRADES_KEPT)
         self.rates: deque[AppliedRate] = deque(maxlen=FUNDING_KEPT)
@@ -78,7 +78,7 @@ class Market:
         self._minutes: dict[str, deque[Bar]] = {kind: deque(maxlen=MINUTES_KEPT) for kind in PriceKind.values}
         self._taken: dict[Side, Decimal] = {}
         self._day: Day | None = None
-        self._make_up_a_day(now_ms=now_ms, seed=seed)
+        self._make_up_a_day(last_price=last_price, now_ms=now_ms, seed=seed)
 
     @property
     def view(self) -> MarketView:
@@ -167,9 +167,9 @@ class Market:
         self.rates.append(applied)
         return applied
 
-    def _make_up_a_day(self, *, now_ms: int, seed: int) -> None:
+    def _make_up_a_day(self, *, last_price: Decimal, now_ms: int, seed: int) -> None:
         rules = self.instrument.rules
-        made_up = _made_up_minutes(rules, begin_of(now_ms, interval_ms=MINUTE_MS), seed)
+        made_up = _made_up_minutes(rules, last_price, begin_of(now_ms, interval_ms=MINUTE_MS), seed)
         for kind, bars in made_up.items():
             self._minutes[kind].extend(bars)
         clock = FundingClock(rules.symbol)
@@ -181,12 +181,17 @@ class Market:
 
 
 class Prices:
-    """All markets, moved by one seeded feed."""
+    """All markets, moved by one seeded feed. It begins at `last_prices`, at a market's reference price without one."""
 
-    def __init__(self, markets: Mapping[str, Instrument], *, now_ms: int, seed: int) -> None:
-        self.markets = {name: Market(market, now_ms=now_ms, seed=seed) for name, market in markets.items()}
+    def __init__(
+        self, markets: Mapping[str, Instrument], *, now_ms: int, seed: int, last_prices: Mapping[str, Decimal]
+    ) -> None:
         infos = [market.rules for market in markets.values()]
-        starts = {info.symbol: Start(info.reference_price, sequence=now_ms, trade_id=now_ms) for info in infos}
+        last = {info.symbol: last_prices.get(info.symbol, info.reference_price) for info in infos}
+        self.markets = {
+            name: Market(market, last_price=last[name], now_ms=now_ms, seed=seed) for name, market in markets.items()
+        }
+        starts = {symbol: Start(price, sequence=now_ms, trade_id=now_ms) for symbol, price in last.items()}
         self.feed = SyntheticFeed(infos, starts, seed=seed)
 
     def take(self, messages: Sequence[Message], *, now_ms: int) -> dict[str, AppliedRate]:
@@ -202,10 +207,10 @@ class Prices:
 
 
 @lru_cache(maxsize=32)
-def _made_up_minutes(rules: MarketInfo, now_ms: int, seed: int) -> Mapping[str, Sequence[Bar]]:
+def _made_up_minutes(rules: MarketInfo, last_price: Decimal, now_ms: int, seed: int) -> Mapping[str, Sequence[Bar]]:
     """A day of minutes by kind; kept, so that the next exchange of the same seed and minute begins at once."""
     minutes: dict[str, list[Bar]] = {kind: [] for kind in PriceKind.values}
-    for made in made_up_day(rules, last_price=rules.reference_price, now_ms=now_ms, seed=seed):
+    for made in made_up_day(rules, last_price=last_price, now_ms=now_ms, seed=seed):
         bar = Bar(to_ms(made.open_time), made.open, made.high, made.low, made.close, made.volume, made.trades)
         minutes[made.kind].append(bar)
     return minutes

@@ -31,7 +31,7 @@ from astrade.emulators.extended.calls import Answer, Call, Route
 from astrade.emulators.extended.exchange import Exchange
 from astrade.emulators.extended.refusals import Code, Refused
 from astrade.emulators.extended.requests import invalid
-from marketdata.feeds.base import Paced
+from marketdata.feeds.base import Paced, SteppedFeed
 
 BASE, STREAMS = "/api/v1", "/stream.extended.exchange"
 ROUTES = (
@@ -90,6 +90,7 @@ class Server:
         if not changes and key in self._reads and self._exchange.faults.hits("stale_snapshot"):
             return await self._send(request, self._reads[key], status=200)
         answer = route.handler(call)
+        self._exchange.changes += changes
         body = _success(answer)
         if not changes and not self._exchange.faults.is_on("stale_snapshot"):
             self._keep(key, body)
@@ -197,9 +198,11 @@ async def served(
         await runner.cleanup()
 
 
-async def move(exchange: Exchange, stop: asyncio.Event, *, clock: Clock = system_clock) -> None:
-    """Moves prices by the clock until `stop`."""
-    async for batch in Paced(exchange.prices.feed, ticks_per_s=TICKS_PER_S, clock=clock).batches(stop):
+async def move(
+    exchange: Exchange, stop: asyncio.Event, *, feed: SteppedFeed | None = None, clock: Clock = system_clock
+) -> None:
+    """Moves prices by the clock until `stop`: by the exchange's own seeded feed, or another."""
+    async for batch in Paced(feed or exchange.prices.feed, ticks_per_s=TICKS_PER_S, clock=clock).batches(stop):
         exchange.take(batch)
 
 

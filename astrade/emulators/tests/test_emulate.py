@@ -33,8 +33,9 @@ def test_a_port_that_is_taken_is_named():
             call_command("emulate", "extended", port=port)
 
 
-def test_it_serves_until_it_is_told_to_stop():
-    """Without a database and without Redis."""
+def test_it_serves_until_it_is_told_to_stop(tmp_path):
+    """Without a database and without Redis; what it knows is then written down for its owner alone."""
+    state = tmp_path / "state.json"
     command = [
         sys.executable,
         "manage.py",
@@ -46,6 +47,8 @@ def test_it_serves_until_it_is_told_to_stop():
         "3",
         "--faults",
         "rate_limited",
+        "--state",
+        str(state),
     ]
     nowhere = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
     environment = {**os.environ, **nowhere, "DJANGO_SETTINGS_MODULE": "astrade.settings.dev"}
@@ -62,3 +65,5 @@ def test_it_serves_until_it_is_told_to_stop():
         assert process.wait(timeout=20) == 0
     assert [account["vault"] for account in accounts] == [10_001, 10_002, 10_003]
     assert faults["on"] == {"rate_limited": "1"}
+    assert [account["vault"] for account in json.loads(state.read_text())["accounts"]] == [10_001, 10_002, 10_003]
+    assert state.stat().st_mode & 0o077 == 0

@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from redis.client import PubSub
 
 from astrade import embedded
+from astrade.management import live_demo
 from astrade.management.supervisor import ChildFailed, Stopped, Supervisor, stopped_by_signals
 from marketdata.keys import TICKS
 
@@ -37,6 +38,15 @@ READY_TEXT = """
   curl -H "X-Api-Key: {user[api_key]}" {base_url}/api/v1/account/balance
 
   A first trade: make smoke     Stop: Ctrl-C
+"""
+LIVE_TEXT = """\
+  The demo user also has an account at an emulated Extended, with play money. A first live order:
+
+  curl -H "X-Api-Key: {user[api_key]}" -H "X-Account-Id: {live_account_id}" \\
+       -H "Content-Type: application/json" {base_url}/api/v1/orders \\
+       -d '{{"symbol": "BTC-USD", "side": "buy", "type": "market", "quantity": "0.01"}}'
+
+  The same step by step: make smoke-live
 """
 
 
@@ -66,22 +76,35 @@ class Command(BaseCommand):
         servers = stack.enter_context(embedded.servers(home, wanted=missing))
         _check_port(host, port)
         base_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
-        supervisor = stack.enter_context(Supervisor(env=_environment(home, servers.urls)))
+        emulator_port = embedded.free_port(port + 1) if live_demo.is_wanted(os.environ) else None
+        emulator = None if emulator_port is None else f"http://127.0.0.1:{emulator_port}"
+        supervisor = stack.enter_context(Supervisor(env=_environment(home, servers.urls, emulator)))
         supervisor.watched.update(servers.processes)  # watched, not owned: they end last
         manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
-        for name, command in {"migrate": ["migrate"], "seed": ["seed_demo", "--base-url", base_url]}.items():
-            supervisor.run(name, [*manage, *command])
+        supervisor.run("migrate", [*manage, "migrate"])
+        if emulator is not None:
+            state = ["--prices", "published", "--state", str(home / "emulator.json")]
+            supervisor.start("extended", [*manage, "emulate", "extended", "--port", str(emulator_port), *state])
+        at = [] if emulator is None else ["--emulator", emulator]
+        supervisor.run("seed", [*manage, "seed_demo", "--base-url", base_url, *at])
         with redis.Redis.from_url(supervisor.env["REDIS_URL"]) as client, client.pubsub() as ticks:
             ticks.subscribe(TICKS)
             supervisor.start("streams", [*manage, "streams"])
             _await_prices(supervisor, ticks)
         _start_all(supervisor, manage, home, host=host, port=port, reload=reload)
         _await_ready(supervisor, base_url)
-        supervisor.say(READY_TEXT.format(**json.loads((home / "demo.json").read_text())))
+        _welcome(supervisor, home)
         supervisor.watch()
 
 
-def _environment(home: Path, urls: dict[str, str]) -> dict[str, str]:
+def _welcome(supervisor: Supervisor, home: Path) -> None:
+    demo = json.loads((home / "demo.json").read_text())
+    supervisor.say(READY_TEXT.format(**demo))
+    if "live_account_id" in demo:
+        supervisor.say(LIVE_TEXT.format(**demo))
+
+
+def _environment(home: Path, urls: dict[str, str], emulator: str | None) -> dict[str, str]:
     metrics = home / "metrics"  # one folder for all processes, so that /metrics tells of all
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir(mode=0o700)
@@ -90,6 +113,7 @@ def _environment(home: Path, urls: dict[str, str]) -> dict[str, str]:
         **defaults,
         **os.environ,
         **urls,
+        **({} if emulator is None else live_demo.addresses(emulator)),
         "ASTRADE_HOME": str(home),
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
         "PYTHONUNBUFFERED": "1",

@@ -1,9 +1,7 @@
 """A user and a member of staff to try AsTrade with."""
 
 import json
-import os
 import secrets
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +12,9 @@ from accounts.models import User
 from accounts.services import Client, create_api_key, create_staff, sign_up
 from astrade import embedded
 from astrade.core.clock import system_clock
+from astrade.core.errors import AstradeError
+from astrade.core.files import write_private
+from astrade.management import live_demo
 
 Login = dict[str, str]
 USER, STAFF = "demo", "staff"
@@ -21,10 +22,14 @@ DOMAIN = "example.com"
 
 
 class Command(BaseCommand):
-    help = "Lists the markets and makes a demo user and a staff login, written to demo.json; may be run again."
+    help = (
+        "Lists the markets and makes a demo user and a staff login, written to demo.json; with an emulator also an "
+        "account at it for the demo user. May be run again."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--base-url", default="http://127.0.0.1:8000")
+        parser.add_argument("--emulator", metavar="URL", help="where an Extended is emulated, as http://127.0.0.1:8600")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEMO_ALLOWED:
@@ -34,8 +39,20 @@ class Command(BaseCommand):
         known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
         user = _still_valid(known.get("user")) or new_user()
         staff = _still_valid(known.get("staff")) or new_staff()
-        _write(file, {"base_url": options["base_url"], "user": user, "staff": staff})
+        content = {"base_url": options["base_url"], "user": user, "staff": staff}
+        if options["emulator"]:
+            content |= self._go_live(user["email"], options["emulator"])
+        write_private(file, json.dumps(content, indent=2))
         self.stdout.write(f"Logins are in {file}")
+
+    def _go_live(self, email: str, origin: str) -> dict[str, Any]:
+        own, other = live_demo.keys_at(origin)
+        parts: dict[str, Any] = {"extended": live_demo.shown(origin, other)}
+        try:
+            parts["live_account_id"] = live_demo.connect(email, own)
+        except AstradeError as refused:
+            self.stderr.write(f"{email} has no account at the emulated Extended: {refused} {refused.details}")
+        return parts
 
 
 def _still_valid(login: Login | None) -> Login | None:
@@ -68,13 +85,3 @@ def _login(name: str) -> Login:
     if User.objects.filter(email=email).exists():
         email = f"{name}-{secrets.token_hex(4)}@{DOMAIN}"
     return {"email": email, "password": f"Aa1-{secrets.token_urlsafe(12)}"}
-
-
-def _write(file: Path, content: dict[str, Any]) -> None:
-    """Readable for its owner only, and never half written."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.unlink(missing_ok=True)
-    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as output:
-        json.dump(content, output, indent=2)
-    unfinished.replace(file)

@@ -177,41 +177,43 @@ class Trap:
     """A set trap; `written` is how many rows of its kind there were before."""
 
     system: System
-    point: Point
+    name: str
+    write: Write
     moment: Moment
     written: int
 
     def kill(self) -> None:
         """Kill the process once it waits in the trap."""
-        process = self.point.value.process
-        what = f"{process} waits at {self.point.name} {self.moment}"
+        process = self.write.process
+        what = f"{process} waits at {self.name} {self.moment}"
         eventually(what, lambda: self.system.value(WAITING), within_s=SOON_S)
-        if self.point.value.is_task:
+        if self.write.is_task:
             self.system.kill_children(process)
         else:
             self.system.kill(process)
 
     def check(self) -> None:
         """Once the killed process's sessions have ended: what it wrote is there just if it had sent COMMIT."""
-        write = self.point.value
+        write = self.write
         if write.change == "INSERT" and not write.is_task:  # whose task begins anew at once
             stands = self.system.count(write.count) > self.written
             assert stands == (self.moment is Moment.COMMITTED)
 
 
 @contextmanager
-def trapped(system: System, point: Point, *, at: Moment, account: int | None = None) -> Iterator[Trap]:
-    """Hold the process that comes to `point`; let go at the end, and wait until the database has ended the sessions of
-    what was killed. Of bookings only those on `account` are held, where it is given.
+def trapped(system: System, point: Enum, *, at: Moment, account: int | None = None) -> Iterator[Trap]:
+    """Hold the process that comes to `point`, whose value is a `Write`; let go at the end, and wait until the database
+    has ended the sessions of what was killed. Of bookings only those on `account` are held, where it is given.
     """
-    write = point.value
+    write: Write = point.value
     named = {"process": write.process, "table": write.table, "change": write.change, "only": write.only}
     own = {"lock": LOCK, "account": ANYBODY if account is None else account, "loaded_once": write.loaded_once}
     system.execute(WAIT.format(**named, **own))
     system.execute(f"SELECT pg_advisory_lock({LOCK})")
     try:
         system.execute(SET[at].format(**named))
-        trap = Trap(system, point, at, system.count(write.count))
+        written = system.count(write.count) if write.change == "INSERT" else 0
+        trap = Trap(system, point.name, write, at, written)
         yield trap
     finally:
         system.execute(f"SELECT pg_advisory_unlock({LOCK})")

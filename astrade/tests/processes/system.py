@@ -21,6 +21,8 @@ from celery import Celery
 from psycopg import sql
 
 from astrade import embedded, processes
+from astrade.emulators.extended.server import BASE
+from astrade.management.live_demo import API_URL
 from astrade.processes import Process
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -88,12 +90,17 @@ class System:
         self.home, self.redis_url = home, redis_url
         self.port = _free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
+        emulator_port = _free_port()
+        self.emulator_url = f"http://127.0.0.1:{emulator_port}"
         self.database = psycopg.connect(database_url, autocommit=True)  # as the owner, to look and to set traps
         self.running: dict[str, Process] = {}
         self.kills: list[str] = []
-        self._env = {**os.environ, **_settings(home, database_url=database_url, redis_url=redis_url)}
+        named = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, API_URL: self.emulator_url + BASE}
+        self._env = {**os.environ, **_settings(home), **named}
         web = ["-m", "uvicorn", "astrade.asgi:application", "--host", "127.0.0.1", "--port", str(self.port)]
+        emulate = ["emulate", "extended", "--port", str(emulator_port), "--prices", "published"]
         self.commands = {
+            "extended": [*MANAGE, *emulate],
             "streams": [*MANAGE, "streams"],
             "web": [sys.executable, *web, "--no-access-log", "--no-proxy-headers", "--log-level", "warning"],
             "worker": [*CELERY, "worker", "--concurrency", "2", "--without-gossip", "--without-mingle"],
@@ -163,10 +170,10 @@ class System:
         ((number,),) = self.database.execute(query.encode()).fetchall()
         return int(str(number))
 
-    def send_task(self, name: str) -> None:
+    def send_task(self, name: str, *arguments: int) -> None:
         """Give the worker a task, as beat does."""
         with Celery(broker=self.redis_url, set_as_current=False) as app:
-            app.send_task(name)
+            app.send_task(name, arguments)
 
     def let_tasks_time_out(self) -> None:
         """As if the broker's visibility timeout had passed for what killed workers took and never acknowledged."""
@@ -190,17 +197,16 @@ class System:
             return False
 
 
-def _settings(home: Path, *, database_url: str, redis_url: str) -> Mapping[str, str]:
+def _settings(home: Path) -> Mapping[str, str]:
     """The demo's environment, with prices from the wave, and limits out of the way of clients in a hurry."""
     return {
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
         "DJANGO_SETTINGS_MODULE": "astrade.settings.dev",
         "ASTRADE_HOME": str(home),
         "FEED": "replay",
         "REPLAY": str(home / "recordings"),
         "REPLAY_MAP": "BTCUSDT=BTC-USD,ETHUSDT=ETH-USD",
         "RATE_LIMIT_FACTOR": "1000",
+        "EXTENDED_REQUESTS_PER_MIN": "100000",
         "WEB_THREADS": "16",
         "WS_HEARTBEAT_S": "2",
         "LOG_FORMAT": "readable",
