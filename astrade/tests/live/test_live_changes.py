@@ -127,6 +127,24 @@ def test_a_whole_position_is_protected_by_one_order_of_the_venues(trader: Trader
     assert trader.differences() == []
 
 
+def test_what_protects_stays_until_what_takes_its_place_stands(trader: Trader) -> None:
+    trader.take(stop_loss=trader.price("0.95"))
+    trader.sync()
+    path = f"/accounts/{trader.account.uuid}/positions/{Position.objects.get().uuid}"
+
+    trader.venue.exchange.switch_faults("maintenance")
+    assert trader.call("PATCH", path, {"stop_loss": trader.price("0.96")}).status == 503
+    trader.venue.exchange.switch_faults("")
+    trader.sync()
+    assert [order.stop_loss for order in Order.objects.filter(status="untriggered")] == [None]
+    assert Order.objects.get(status="untriggered").trigger_price == Decimal(trader.price("0.95"))
+
+    trader.call("PATCH", path, {"stop_loss": trader.price("0.96")})
+    trader.sync()
+    assert Order.objects.get(status="untriggered").trigger_price == Decimal(trader.price("0.96"))
+    assert trader.differences() == []
+
+
 def test_what_protects_a_whole_position_closes_all_of_it(trader: Trader) -> None:
     trader.take()
     trader.sync()

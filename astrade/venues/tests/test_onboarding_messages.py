@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 from eth_keys.datatypes import PrivateKey
+from eth_utils.crypto import keccak
 
-from astrade.venues.ethereum import checksummed, keccak, message_digest, wallet_of
+from astrade.venues.ethereum import checksummed, message_digest, wallet_of
 from astrade.venues.extended.onboarding import (
     Registration,
     SignedRegistration,
