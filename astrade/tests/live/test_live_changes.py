@@ -5,6 +5,7 @@ from decimal import Decimal
 from astrade.emulators.extended.orders import Status as There
 from astrade.emulators.tests.harness import BTC
 from astrade.tests.live.trader import Trader
+from marketdata.selectors import market_by_symbol
 from trading.models import Case, DeadManSwitch, MarketSetting, Order, Position, VenueOrder
 from trading.services.due import due_work
 
@@ -64,6 +65,19 @@ def test_what_was_filled_is_not_asked_for_again(trader: Trader) -> None:
     assert old.filled_quantity > 0
     assert old.filled_quantity + new.quantity == Decimal("0.01")
     assert trader.differences() == []
+
+
+def test_the_margin_of_the_old_order_is_the_new_ones(trader: Trader) -> None:
+    MarketSetting.objects.update_or_create(
+        account=trader.account, market_id=market_by_symbol(BTC).id, defaults={"leverage": 1}
+    )
+    placed = trader.place(quantity="0.8")
+    assert placed.status == 201
+
+    answer = trader.call("PATCH", f"/orders/{placed.data['id']}", {"price": trader.price("0.97")})
+
+    assert answer.status == 200
+    assert trader.place(quantity="0.8").error == (400, 3003)
 
 
 def test_where_the_venue_ends_both_of_a_pair_both_end_here(trader: Trader) -> None:
