@@ -75,6 +75,7 @@ bench: $(VENV)/stamp-local .venv-bench/stamp  ## figures; writes docs/performanc
 	@$(PY) -m benchmarks.matching --write
 	@$(PY) -m benchmarks.portfolio --write
 	@$(PY) -m benchmarks.ledger --write
+	@$(PY) -m benchmarks.live --write
 
 smoke: $(VENV)/stamp-local  ## a first trade against the running `make run`
 	@exec $(PY) examples/first_trade.py
