@@ -60,7 +60,7 @@ seed: migrate  ## markets, a demo user and a staff login
 
 test: $(VENV)/stamp-dev  ## all tests in their written order, with coverage; ARGS="-k orders" for some (then without the coverage limit)
 	@mkdir -p .astrade/coverage && $(PY) -m coverage erase
-	@$(PY) -m coverage run -m pytest -W error -p no:randomly --numprocesses 2 --dist loadfile $(ARGS)
+	@$(PY) -m coverage run -m pytest -W error -p no:randomly --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@$(PY) -m coverage combine --quiet && $(PY) -m coverage report $(if $(ARGS),--fail-under=0)
 
 check: $(VENV)/stamp-dev  ## style, types, layers, migrations, settings, dependencies, OpenAPI
