@@ -58,6 +58,7 @@ from benchmarks.servers import servers
 DATABASE = "bench_live"
 QUANTITY = Decimal("0.001")
 WARM_UP = 40
+TIER = "4000"  # requests a minute, the first of the venue's higher limits: 20 orders/s are more than the default
 READY_WITHIN_S = 60.0
 USER_AGENT = {"User-Agent": "astrade-benchmark"}
 FILL_DELAYS = """
@@ -122,6 +123,7 @@ def stage(at: Servers, *, accounts: int) -> Iterator[Stage]:
         **os.environ,
         **astrade_env(at, prepare_astrade(at, DATABASE)),
         "EXTENDED_TESTNET_API_URL": f"{venue}/api/v1",
+        "EXTENDED_REQUESTS_PER_MIN": TIER,
         "WEB_CPU": WEB_CPU,
     }
     with ExitStack() as stack:
