@@ -20,7 +20,7 @@ from trading.models import DeadManSwitch, Order, TradingAccount
 from trading.services.adjustments import expire_adjustments, overdue_accounts
 from trading.services.bookings import booking, present_board
 from trading.services.twap import due_slices, run_due_slices, send_due_slices
-from trading.services.venue_orders import request_cancel, send_cancel
+from trading.services.venue_orders import cancel_all, send_cancel
 from trading.venues.choice import venue_account
 
 DUE_AT_ONCE = 500
@@ -94,19 +94,14 @@ def fire_switch(account_id: int) -> int:
 
     A switch that was renewed or fired meanwhile is left alone.
     """
-    board, wanted = present_board(), list[str]()
+    board = present_board()
     with booking(AccountRef(account_id=account_id), orders=OrdersRef()) as batch:
         armed = DeadManSwitch.objects.filter(account_id=account_id, fires_at__lte=batch.now)
         if not armed.exists():
             return 0
         full = len(batch.account.orders) == ORDERS_AT_ONCE
-        found, is_live = batch.account.orders, batch.account.is_live
-        here = [order for order in found if order.twap or not is_live]
-        ended = end_orders(batch, here, to=OrderStatus.CANCELLED, board=board, reason=SWITCHED)
-        if is_live:
-            wanted, ended = request_cancel(batch, found), found
-            full = False  # the venue's own switch ends them all
-        if not full:  # otherwise it is still due, and the rest goes next
+        ended, wanted = cancel_all(batch, batch.account.orders, board=board, reason=SWITCHED)
+        if batch.account.is_live or not full:  # otherwise it is still due; at a venue its own switch ends the rest
             armed.update(fires_at=None, fired_at=batch.now)
             batch.emit(SWITCHED, switch_body(timeout_s=0, fires_at=None) | {"state": "fired"})
     send_cancel(account_id, wanted)

@@ -23,8 +23,7 @@ from trading import selectors
 from trading.domain import admission
 from trading.domain import booking as decide
 from trading.domain.admission import Limits
-from trading.domain.ending import end_orders
-from trading.domain.lifecycle import OrderStatus, Side
+from trading.domain.lifecycle import Side
 from trading.domain.margin import Board
 from trading.domain.matching import Reached
 from trading.domain.queues import Traded
@@ -34,7 +33,7 @@ from trading.models import OrderRefusal
 from trading.services.bookings import booking, order_body_of, present_board
 from trading.services.risk_days import opens_risk_day
 from trading.services.signed_orders import Signed, check_user_signs
-from trading.services.venue_orders import ToSend, prepare, request_cancel, send, send_cancel, signing_venue
+from trading.services.venue_orders import ToSend, cancel_all, prepare, request_cancel, send, send_cancel, signing_venue
 
 _ASKED = tuple(name for name in OrderRequest.__slots__ if name not in ("source", "role"))
 _asked = attrgetter(*_ASKED)
@@ -268,10 +267,7 @@ def cancel_orders(
     while True:
         with booking(account, orders=named) as batch:
             found = batch.account.orders
-            here = [order for order in found if order.twap or not batch.account.is_live]
-            ended = end_orders(batch, here, to=OrderStatus.CANCELLED, board=board, reason=reason)
-            wanted = request_cancel(batch, found) if batch.account.is_live else []
-            ended = found if batch.account.is_live else ended
+            ended, wanted = cancel_all(batch, found, board=board, reason=reason)
             cancelled += [order_body_of(batch.account, order) for order in ended]
         send_cancel(batch.account.id, wanted)
         if wanted or len(found) < ORDERS_AT_ONCE:

@@ -14,7 +14,7 @@ from astrade.core.messages import MarketView
 from marketdata.selectors import MarketInfo
 from trading.domain import booking as decide
 from trading.domain import protection
-from trading.domain.admission import check_account, check_fresh, check_offered_live
+from trading.domain.admission import check_account, check_fresh
 from trading.domain.batch import Batch
 from trading.domain.lifecycle import OrderRole, OrderSource, Side
 from trading.domain.margin import Board
@@ -49,7 +49,6 @@ def succeed(
         return None
     if view is None:
         raise MarketDataStale(details={"symbol": terms.symbol})
-    check_offered_live(request, terms, venue=batch.account.venue)
     sums = batch.account.orders_on(terms.id)
     sums.add(order, sign=-1)
     new = decide.admit(batch, request, terms=terms, view=view, board=board, limits=limits(), fingerprint="")

@@ -21,7 +21,9 @@ from astrade.core.errors import AstradeError, OrderTypeNotOffered, TermsNotAccep
 from astrade.core.messages import MarketView
 from astrade.venues.errors import AlreadyThere, Unavailable, Unknown, VenueError
 from trading.domain.batch import Batch
-from trading.domain.lifecycle import OrderRole, Side, TimeInForce, TriggerBy
+from trading.domain.ending import end_orders
+from trading.domain.lifecycle import OrderRole, OrderStatus, Side, TimeInForce, TriggerBy
+from trading.domain.margin import Board
 from trading.domain.shapes import Terms
 from trading.domain.state import AccountState, OrderState
 from trading.models import VenueOrder
@@ -247,6 +249,19 @@ def request_cancel(batch: Batch, orders: Iterable[OrderState]) -> list[str]:
     wanted = VenueOrder.objects.filter(order_id__in=[order.id for order in orders if order.is_live])
     wanted.filter(cancel_requested_at=None).update(cancel_requested_at=batch.now)
     return list(wanted.order_by("pk").values_list("external_id", flat=True))
+
+
+def cancel_all(
+    batch: Batch, orders: Sequence[OrderState], *, board: Board, reason: str
+) -> tuple[Sequence[OrderState], list[str]]:
+    """Cancel orders: those that are decided here end, for those at a venue it is noted that they are to. Returns the
+    orders, and what `send_cancel` then takes.
+    """
+    here = [order for order in orders if order.twap or not batch.account.is_live]
+    ended = end_orders(batch, here, to=OrderStatus.CANCELLED, board=board, reason=reason)
+    if batch.account.is_live:
+        return orders, request_cancel(batch, orders)
+    return ended, []
 
 
 def send_cancel(account_id: int, external_ids: Sequence[str]) -> None:

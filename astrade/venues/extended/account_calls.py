@@ -13,6 +13,7 @@ Names = Sequence[str] | str | None
 
 
 def client_info() -> Call[wire.Client]:
+    """Whose key is used."""
     return Call(name="client_info", path="/user/client/info", read=one(wire.Client))
 
 
@@ -32,10 +33,12 @@ def balance() -> Call[wire.Balance | None]:
 
 
 def spot_balances() -> Call[list[wire.SpotBalance]]:
+    """What is held beside the collateral."""
     return Call(name="spot_balances", path="/user/spot/balances", read=rows(wire.SpotBalance))
 
 
 def positions(market: Names = None, *, side: PositionSide | None = None) -> Call[list[wire.Position]]:
+    """Open ones."""
     query = query_of(market=market, side=side)
     return Call(name="positions", path="/user/positions", read=rows(wire.Position), query=query)
 
@@ -49,6 +52,7 @@ def positions_history(
 
 
 def leverage(market: Names = None) -> Call[list[wire.Leverage]]:
+    """By market; all markets unless named."""
     return Call(name="leverage", path="/user/leverage", read=rows(wire.Leverage), query=query_of(market=market))
 
 
@@ -66,6 +70,7 @@ def set_leverage(market: str, leverage: Decimal) -> Call[wire.Leverage | None]:
 
 
 def fees(market: Names = None, *, builder_id: int | None = None) -> Call[list[wire.Fees]]:
+    """Maker and taker rates by market, as fractions; with a builder its own rate beside them."""
     query = query_of(market=market, builderId=builder_id)
     return Call(name="fees", path="/user/fees", read=rows(wire.Fees), query=query)
 
@@ -73,6 +78,7 @@ def fees(market: Names = None, *, builder_id: int | None = None) -> Call[list[wi
 def open_orders(
     market: Names = None, *, type: OrderType | None = None, side: Side | None = None
 ) -> Call[list[wire.Order]]:
+    """New, partly filled and untriggered ones."""
     query = query_of(market=market, type=type, side=side)
     return Call(name="open_orders", path="/user/orders", read=rows(wire.Order), query=query)
 
@@ -121,6 +127,7 @@ def trades(
     cursor: int | None = None,
     limit: int | None = None,
 ) -> Call[Page[wire.Trade]]:
+    """Own executions, newest first."""
     query = query_of(market=market, type=type, side=side, cursor=cursor, limit=limit)
     return Call(name="trades", path="/user/trades", read=page(wire.Trade), query=query)
 
@@ -133,6 +140,7 @@ def funding_history(
     cursor: int | None = None,
     limit: int | None = None,
 ) -> Call[Page[wire.FundingPayment]]:
+    """What was paid or received by the hour, newest first; `from_ms` is epoch milliseconds."""
     query = query_of(market=market, side=side, fromTime=from_ms, cursor=cursor, limit=limit)
     return Call(name="funding_history", path="/user/funding/history", read=page(wire.FundingPayment), query=query)
 

@@ -43,6 +43,7 @@ def cancel_order(order_id: int) -> Call[None]:
 
 
 def cancel_by_external_id(external_id: str) -> Call[None]:
+    """By the id it was sent under."""
     return Call(
         name="cancel_by_external_id",
         method="DELETE",

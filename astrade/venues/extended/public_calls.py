@@ -13,15 +13,18 @@ def markets(*names: str) -> Call[list[wire.Market]]:
 
 
 def stats(market: str) -> Call[wire.Stats]:
+    """Prices, funding rate and the last 24 hours."""
     return Call(name="stats", path=f"/info/markets/{quoted(market)}/stats", read=one(wire.Stats), is_private=False)
 
 
 def order_book(market: str) -> Call[wire.OrderBook]:
+    """The whole book as it is now."""
     path = f"/info/markets/{quoted(market)}/orderbook"
     return Call(name="order_book", path=path, read=one(wire.OrderBook), is_private=False)
 
 
 def public_trades(market: str) -> Call[list[wire.PublicTrade]]:
+    """The latest executions of everybody."""
     path = f"/info/markets/{quoted(market)}/trades"
     return Call(name="public_trades", path=path, read=rows(wire.PublicTrade), is_private=False)
 
