@@ -115,7 +115,8 @@ class AccountStreams:
                     if not is_current:
                         await self._work(account_id, sync_account, account_id)
                         is_current = True
-                    await self._work(account_id, apply_news, account_id, venue, news)
+                    if news.orders or news.trades:
+                        await self._work(account_id, apply_news, account_id, venue, news)
                     yield news
             finally:
                 OPEN.labels(str(self._shard)).dec()

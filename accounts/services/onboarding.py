@@ -192,8 +192,8 @@ def _registered(row: Onboarding, answer: WalletAnswer, key: BroughtKey) -> Accou
 def _stark_signature(row: Onboarding, key: BroughtKey, digest: int) -> Signature:
     if key.private_key is not None:
         return sign(key.private_key, digest)
-    assert row.stark_key_id is not None
-    with signer_of(row.stark_key_id) as signer:
+    assert row.stark_key is not None
+    with signer_of(row.stark_key) as signer:
         return signer.sign(digest)
 
 

@@ -1,6 +1,6 @@
 """Stark keys: made or taken in here, sealed at once, opened for the time of a `with` block and by nothing else.
 
-    with signer_of(stark_key_id) as signer:
+    with signer_of(key) as signer:
         signature = signer.sign(message_hash)
 
 A private key is an integer in memory only while it is sealed, checked or signed with; no caller is ever given it.
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NoReturn
+from typing import NoReturn, Protocol
+from uuid import UUID
 
 from accounts.models import CredentialState, KeyOrigin, StarkKey, User
 from accounts.sealing import seal, unseal
@@ -65,17 +66,24 @@ class Signer:
         raise TypeError("a signer stays where it is")
 
 
+class SealedKey(Protocol):
+    """A `StarkKey`, or the columns of one that were read in another way."""
+
+    uuid: UUID
+    public_key: str
+    private_key: bytes | None  # sealed
+
+
 @contextmanager
-def signer_of(stark_key_id: int) -> Iterator[Signer]:
-    """The only place where a private key is opened: a signer for the block. One query.
+def signer_of(key: SealedKey) -> Iterator[Signer]:
+    """The only place where a private key is opened: a signer for the block. No query.
 
     Raises NotFound where the server holds none, SealBroken.
     """
-    row = StarkKey.objects.filter(pk=stark_key_id, private_key__isnull=False).only("uuid", "private_key").first()
-    if row is None or row.private_key is None:
+    if key.private_key is None:
         raise NotFound("No private key is kept here")
-    key = int.from_bytes(unseal(row.private_key, purpose=PURPOSE, row=row.uuid))
-    signer = Signer(lambda message_hash: sign(key, message_hash))
+    private_key = int.from_bytes(unseal(key.private_key, purpose=PURPOSE, row=key.uuid))
+    signer = Signer(lambda message_hash: sign(private_key, message_hash))
     try:
         yield signer
     finally:

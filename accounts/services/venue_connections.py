@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -13,7 +15,7 @@ from accounts.models import CredentialState, Signing, StarkKey, User, Venue, Ven
 from accounts.sealing import seal, unseal
 from accounts.services import two_factor
 from accounts.services.locks import locked_user
-from accounts.services.stark_keys import BroughtKey, check_key, forget_private_key, hold_key
+from accounts.services.stark_keys import BroughtKey, SealedKey, check_key, forget_private_key, hold_key
 from accounts.stark import from_hex
 from astrade.core import audit
 from astrade.core.errors import ValidationFailed
@@ -49,9 +51,25 @@ class VenueAccess:
     signing: Signing
     account_id: int
     vault: int
-    stark_key_id: int
+    stark_key: SealedKey = field(repr=False)
     public_key: int
     access: Access
+
+
+class ConnectedRow(Protocol):
+    """A `VenueCredential` with its key, or the columns of both that were read in another way."""
+
+    id: int
+    uuid: UUID
+    user_id: int
+    venue: str
+    network: str
+    signing: str
+    state: str
+    api_key: bytes | None  # sealed
+    venue_account_id: int
+    vault: int
+    stark_key: SealedKey
 
 
 def connect_extended(user_id: int, *, offer: Offer, code: str | None, now: datetime) -> VenueCredential:
@@ -115,7 +133,7 @@ def disconnect_all(user: User) -> None:
         _let_go(row, actor_id=user.pk)
 
 
-def access_of(row: VenueCredential) -> VenueAccess:
+def access_of(row: ConnectedRow) -> VenueAccess:
     """What a connected account is used with, its API key opened; to sign with its key see `stark_keys.signer_of`. No
     query where `stark_key` was selected along.
 
@@ -124,13 +142,13 @@ def access_of(row: VenueCredential) -> VenueAccess:
     if row.api_key is None or row.state != CredentialState.ACTIVE:
         raise InvalidVenueCredentials(details={"account": "Not connected to its venue."})
     return VenueAccess(
-        credential_id=row.pk,
+        credential_id=row.id,
         venue=Venue(row.venue),
         network=Network(row.network),
         signing=Signing(row.signing),
         account_id=row.venue_account_id,
         vault=row.vault,
-        stark_key_id=row.stark_key_id,
+        stark_key=row.stark_key,
         public_key=int(row.stark_key.public_key, 16),
         access=Access(unseal(row.api_key, purpose=PURPOSE, row=row.uuid).decode(), owner=row.user_id),
     )

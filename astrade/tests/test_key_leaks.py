@@ -84,7 +84,7 @@ def live_with(person: Person, account: Account, *, surfaces: Surfaces) -> None:
     person.api.get(EXTENDED), person.api.get("/venue-credentials")
     person.api.patch("/users/me", {"accepted_terms": [{"document": "terms", "version": "1"}]})
     access = access_of(VenueCredential.objects.get())
-    with signer_of(access.stark_key_id) as signer:
+    with signer_of(access.stark_key) as signer:
         offer = offer_of(shape(ConnectExtendedSerializer, body_of(account)))
         for one in (signer, signer.sign(7), access, offer, *StarkKey.objects.all(), *VenueCredential.objects.all()):
             surfaces.note("repr", repr(one) + str(one))

@@ -71,7 +71,7 @@ def test_what_is_connected_can_be_used(person: Person, venue: Harness) -> None:
     assert venue.account.api_key not in repr(access)
     balance = client_of(profile_of(access.network)).send(account_calls.balance(), access.access)
     assert balance is not None and balance.balance == 100_000
-    with signer_of(access.stark_key_id) as signer:
+    with signer_of(access.stark_key) as signer:
         assert verifies(access.public_key, 7, signer.sign(7))
 
 
@@ -113,7 +113,7 @@ def test_a_user_who_signs_leaves_no_private_key(person: Person, venue: Harness) 
 
     key = StarkKey.objects.get()
     assert (key.public_key, key.private_key, key.origin) == (public_key, None, KeyOrigin.EXTERNAL)
-    with pytest.raises(NotFound), signer_of(key.pk):
+    with pytest.raises(NotFound), signer_of(key):
         raise AssertionError("not reached")
 
 

@@ -12,10 +12,10 @@ twice here: not even on a connection that turned out to be stale.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import httpx
 from django.conf import settings
@@ -24,6 +24,7 @@ from astrade.core.randomness import Randomness
 from astrade.venues.errors import TimedOut, Unavailable, Unknown, VenueError
 
 USER_AGENT = f"AsTrade/{settings.SPECTACULAR_SETTINGS['VERSION']}"
+HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}
 READ_TRIES = 3
 BACKOFF_S = 0.2  # before the second try at most, doubled before the next
 RETRY_AFTER_MAX_S = 600
@@ -63,17 +64,19 @@ class AnswerTooLarge(httpx.HTTPError):
     """More than `VENUE_ANSWER_BYTES_MAX`."""
 
 
-def new_http() -> httpx.Client:
-    """A pool for one process; safe for threads."""
-    return httpx.Client(limits=_limits(), headers={"User-Agent": USER_AGENT}, trust_env=False)
+def new_http() -> httpx.HTTPTransport:
+    """A pool for one process; safe for threads. A client's redirects, cookies and hooks, which no venue's call uses,
+    would take as long as the rest.
+    """
+    return httpx.HTTPTransport(limits=_limits(), trust_env=False)
 
 
-def new_async_http() -> httpx.AsyncClient:
+def new_async_http() -> httpx.AsyncHTTPTransport:
     """A pool for one event loop."""
-    return httpx.AsyncClient(limits=_limits(), headers={"User-Agent": USER_AGENT}, trust_env=False)
+    return httpx.AsyncHTTPTransport(limits=_limits(), trust_env=False)
 
 
-def fetch(http: httpx.Client, request: Request, *, timeout_s: float) -> Answer:
+def fetch(http: httpx.HTTPTransport, request: Request, *, timeout_s: float) -> Answer:
     """Send and read the answer to its end. Raises httpx.HTTPError.
 
     A body that trickles is cut at `timeout_s`. Of what comes before it each step has that long: connecting, sending,
@@ -81,7 +84,7 @@ def fetch(http: httpx.Client, request: Request, *, timeout_s: float) -> Answer:
     """
     ends = time.monotonic() + timeout_s
     body = bytearray()
-    with http.stream(request.method, request.url, **_options(request, timeout_s)) as response:
+    with closing(http.handle_request(_outgoing(request, timeout_s))) as response:
         for part in response.iter_bytes():
             _take(body, part)
             if time.monotonic() > ends:
@@ -89,16 +92,17 @@ def fetch(http: httpx.Client, request: Request, *, timeout_s: float) -> Answer:
     return Answer(response.status_code, response.headers, bytes(body))
 
 
-async def fetch_async(http: httpx.AsyncClient, request: Request, *, timeout_s: float) -> Answer:
+async def fetch_async(http: httpx.AsyncHTTPTransport, request: Request, *, timeout_s: float) -> Answer:
     """The same on an event loop; nothing lasts longer than `timeout_s`."""
     body = bytearray()
     try:
-        async with (
-            asyncio.timeout(timeout_s),
-            http.stream(request.method, request.url, **_options(request, timeout_s)) as response,
-        ):
-            async for part in response.aiter_bytes():
-                _take(body, part)
+        async with asyncio.timeout(timeout_s):
+            response = await http.handle_async_request(_outgoing(request, timeout_s))
+            try:
+                async for part in response.aiter_bytes():
+                    _take(body, part)
+            finally:
+                await response.aclose()
     except TimeoutError as exc:
         raise httpx.ReadTimeout("the answer takes too long") from exc
     return Answer(response.status_code, response.headers, bytes(body))
@@ -147,14 +151,17 @@ def _limits() -> httpx.Limits:
     return httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=IDLE_S)
 
 
-def _options(request: Request, timeout_s: float) -> dict[str, Any]:
+def _outgoing(request: Request, timeout_s: float) -> httpx.Request:
     connect_s = min(settings.VENUE_CONNECT_TIMEOUT_S, timeout_s)
-    return {
-        "params": list(request.query),
-        "headers": dict(request.headers),
-        "content": request.body,
-        "timeout": httpx.Timeout(timeout_s, connect=connect_s, pool=connect_s),
-    }
+    timeout = httpx.Timeout(timeout_s, connect=connect_s, pool=connect_s)
+    return httpx.Request(
+        request.method,
+        request.url,
+        params=list(request.query) or None,
+        headers={**HEADERS, **request.headers},
+        content=request.body,
+        extensions={"timeout": timeout.as_dict()},
+    )
 
 
 def _take(body: bytearray, part: bytes) -> None:

@@ -116,7 +116,7 @@ def commit_order(
         )
         outgoing = None
         if batch.account.is_live and order.twap is None:
-            outgoing = prepare(batch, order, terms=terms, view=view, signed=signed)
+            outgoing = prepare(batch, order, terms=terms, view=view, board=board, signed=signed)
         elif batch.account.is_live:
             signing_venue(batch.account, by=Signing.DELEGATED)  # its slices are sent
         return Placed(body=batch.told[order.id], replayed=False, outgoing=outgoing)

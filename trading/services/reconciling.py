@@ -18,11 +18,11 @@ from astrade.core.clock import system_clock
 from astrade.core.errors import UnknownMarket
 from astrade.core.money import ZERO, plain
 from marketdata.selectors import markets_by_id
-from trading.domain.lifecycle import LIVE, OrderSource
+from trading.domain.lifecycle import LIVE
 from trading.domain.live import UNANSWERED
 from trading.domain.reports import ShownOrder, VenueTrade
 from trading.loading import AccountRef, read_account
-from trading.models import Case, Order, TradingAccount, VenueMessage, VenueOrder
+from trading.models import Case, TradingAccount, VenueMessage, VenueOrder
 from trading.selectors import lost_protection
 from trading.services.accounts import follow_leverage
 from trading.services.cases import open_case
@@ -116,22 +116,17 @@ def book_trade(account_id: int, venue: VenueAccount, trade: VenueTrade) -> bool:
 
 def _placed(account_id: int, venue: VenueAccount, trade: VenueTrade) -> bool | None:
     try:
-        booked = record_fill(account_id, trade)
-        if booked is None and (shown := venue.order(trade.venue_order_id)) is not None:
+        recorded = record_fill(account_id, trade)
+        if recorded is None and (shown := venue.order(trade.venue_order_id)) is not None:
             apply_shown(account_id, shown)
-            booked = record_fill(account_id, trade)
+            recorded = record_fill(account_id, trade)
     except UnknownMarket:
         return None
-    if booked:
-        _follow_parent(account_id, trade)
-    return booked
-
-
-def _follow_parent(account_id: int, trade: VenueTrade) -> None:
-    """A trade of a slice is one of its TWAP order too."""
-    slices = Order.objects.filter(account_id=account_id, venue_order_id=trade.venue_order_id, source=OrderSource.TWAP)
-    for parent_id in slices.values_list("parent_id", flat=True):
-        follow_slices(account_id, parent_id)
+    if recorded is None:
+        return None
+    if recorded.is_new and recorded.slice_of is not None:
+        follow_slices(account_id, recorded.slice_of)
+    return recorded.is_new
 
 
 def apply_news(account_id: int, venue: VenueAccount, news: News) -> None:

@@ -108,7 +108,7 @@ def send_slice(due: DueSlice) -> bool:
         in_flight = Order.objects.filter(parent_id=due.order_id, status__in=sorted(LIVE)).exists()
         child = twap.launch_slice(batch, order, market, in_flight=in_flight)
         if child is not None and view is not None:
-            outgoing = prepare(batch, child, terms=market.terms, view=view)
+            outgoing = prepare(batch, child, terms=market.terms, view=view, board=market.board)
     if outgoing is not None:
         with suppress(AstradeError):  # kept with the slice
             send(outgoing)

@@ -53,7 +53,7 @@ def succeed(
     sums.add(order, sign=-1)
     new = decide.admit(batch, request, terms=terms, view=view, board=board, limits=limits(), fingerprint="")
     sums.add(order)
-    return prepare(batch, new, terms=terms, view=view, replaces=_external_id(order))
+    return prepare(batch, new, terms=terms, view=view, board=board, replaces=_external_id(order))
 
 
 def protect(
@@ -82,7 +82,8 @@ def protect(
         return None, [leg.id for leg in legs]
     whole = next((leg for leg in legs if leg.parent_id is None), None)
     order = decide.admit(batch, request, terms=terms, view=view, board=board, limits=limits(), fingerprint="")
-    outgoing = prepare(batch, order, terms=terms, view=view, replaces=_external_id(whole) if whole else None)
+    replaces = _external_id(whole) if whole else None
+    outgoing = prepare(batch, order, terms=terms, view=view, board=board, replaces=replaces)
     return outgoing, [leg.id for leg in legs if leg is not whole]
 
 

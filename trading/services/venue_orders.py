@@ -27,6 +27,7 @@ from trading.domain.margin import Board
 from trading.domain.shapes import Terms
 from trading.domain.state import AccountState, OrderState
 from trading.models import VenueOrder
+from trading.pipeline import run_together
 from trading.services.signed_orders import Signed, take_prepared
 from trading.services.venue_reports import lose_order, note_answer, refuse_order
 from trading.venues.base import Outgoing, OutgoingLeg, VenueAccount
@@ -40,6 +41,7 @@ SENT_WITHIN_S = 3.0  # of its commit; later it isn't sent any more
 ANSWERED_WITHIN = timedelta(seconds=20)  # of its admission: longer than the way out and the call's own timeouts take
 LASTS_AT_MOST = timedelta(days=27)  # the testnet takes 28 days, the mainnet 90 (extended-api.md §4, 1135)
 IOC_LASTS = timedelta(hours=1)
+_USED = "SELECT 'used' FROM trading_venueorder WHERE stark_public_key = $1 AND nonce = $2"
 Body = Mapping[str, Any]
 
 
@@ -65,13 +67,16 @@ class ValuesToSign:
 
 @dataclass(frozen=True, slots=True)
 class ToSend:
-    """An order on its way out; `since` is when it was admitted, by the monotonic clock."""
+    """An order on its way out; `since` is when it was admitted, by the monotonic clock, `board` what it was admitted on,
+    which is what its money is shown at with the venue's answer.
+    """
 
     account_id: int
     order_id: int
     order: Outgoing
     venue: VenueAccount
     since: float
+    board: Board
 
 
 def new_nonce() -> int:
@@ -85,6 +90,7 @@ def prepare(
     *,
     terms: Terms,
     view: MarketView,
+    board: Board,
     replaces: str | None = None,
     signed: Signed | None = None,
     draw: Callable[[], int] = new_nonce,
@@ -115,7 +121,7 @@ def prepare(
         "lookups": 0,
     }
     batch.insert("venue_order", row)
-    return ToSend(batch.account.id, order.id, outgoing, venue, monotonic())
+    return ToSend(batch.account.id, order.id, outgoing, venue, monotonic(), board)
 
 
 def signing_venue(account: AccountState, *, by: Signing) -> VenueAccount:
@@ -202,7 +208,8 @@ def _fresh_nonce(public_key: str, draw: Callable[[], int]) -> int:
     """
     for _ in range(DRAWS_MAX):
         nonce = draw()
-        if not VenueOrder.objects.filter(stark_public_key=public_key, nonce=nonce).exists():
+        (used,) = run_together((_USED, [public_key, nonce]))
+        if used is None:
             return nonce
     raise IntegrityError(f"{DRAWS_MAX} nonces were all used before")
 
@@ -230,7 +237,7 @@ def send(outgoing: ToSend) -> Body:
     except Exception:
         lose_order(account_id, order_id, reason="failed_while_sending")
         raise
-    return note_answer(account_id, order_id, venue_order_id=venue_order_id)
+    return note_answer(account_id, order_id, venue_order_id=venue_order_id, board=outgoing.board)
 
 
 def _with_order(error: AstradeError, body: Body) -> AstradeError:

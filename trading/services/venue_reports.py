@@ -7,10 +7,12 @@ twice, late, in any order and by several processes. A difference that nobody can
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db.models import F
 
 from astrade.core.errors import NotFound
@@ -18,24 +20,57 @@ from astrade.core.money import plain
 from marketdata.selectors import market_by_symbol
 from trading.domain import live
 from trading.domain.batch import Batch
-from trading.domain.lifecycle import OrderRole
+from trading.domain.lifecycle import LIVE, OrderRole, OrderSource, OrderStatus
 from trading.domain.live import NOT_FOUND, Told
 from trading.domain.margin import Board
 from trading.domain.reports import ShownOrder, VenueTrade
 from trading.domain.state import OrderState
 from trading.loading import AccountRef, OrderRef
-from trading.models import Case, Fill, Order, VenueOrder
+from trading.models import Case, Order, VenueOrder
+from trading.pipeline import run_together
 from trading.services.bookings import booking, order_body_of, present_board
 from trading.services.cases import open_case
 
 logger = logging.getLogger(__name__)
 LOOKUPS_MIN, LOOKUPS_OVER, LOOKED_UP_AFTER = 5, timedelta(seconds=60), timedelta(seconds=30)  # DESIGN §4.2
 Body = Mapping[str, Any]
+_KNOWN = """
+SELECT json_build_object('order_id', v.order_id, 'lookups', v.lookups, 'status', o.status,
+  'venue_order_id', o.venue_order_id)::text
+FROM trading_venueorder v JOIN trading_order o ON o.id = v.order_id WHERE v.account_id = $1 AND v.external_id = $2
+"""
+_TAKE_SHOWN = """
+UPDATE trading_venueorder SET shown_at = $2, lookups = 0, first_lookup_at = NULL, last_lookup_at = NULL
+WHERE order_id = $1 AND (shown_at IS NULL OR shown_at < $2 OR (shown_at = $2 AND $3)) RETURNING 'taken'
+"""
+_BOOKED = "SELECT 'booked' FROM trading_fill WHERE account_id = $1 AND order_id = $2 AND venue_trade_id = $3"
+_OVER = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED})
+_SAYS_NOTHING_TO = {False: _OVER, True: _OVER | {OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED}}  # by whether it lives
+
+
+class _AsKnown(msgspec.Struct):
+    order_id: int
+    lookups: int
+    status: OrderStatus
+    venue_order_id: int | None
+
+
+_known_decoder = msgspec.json.Decoder(_AsKnown)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A trade of a known order: whether it was booked just now, and the TWAP order that its order is a slice of."""
+
+    is_new: bool
+    slice_of: int | None
 
 
 @contextmanager
-def _on_order(account_id: int, named: OrderRef) -> Iterator[tuple[Batch, OrderState, Board]]:
-    board = present_board()
+def _on_order(
+    account_id: int, named: OrderRef, *, board: Board | None = None
+) -> Iterator[tuple[Batch, OrderState, Board]]:
+    board = board or present_board()
     with booking(AccountRef(account_id=account_id), order=named) as batch:
         order = batch.account.order
         if order is None:
@@ -43,9 +78,9 @@ def _on_order(account_id: int, named: OrderRef) -> Iterator[tuple[Batch, OrderSt
         yield batch, order, board
 
 
-def note_answer(account_id: int, order_id: int, *, venue_order_id: int) -> Body:
-    """The venue took the order under this id. Returns the order as it is now."""
-    with _on_order(account_id, OrderRef(order_id=order_id)) as (batch, order, board):
+def note_answer(account_id: int, order_id: int, *, venue_order_id: int, board: Board) -> Body:
+    """The venue took the order under this id. Returns the order as it is now; the money it binds is shown by `board`."""
+    with _on_order(account_id, OrderRef(order_id=order_id), board=board) as (batch, order, _):
         order.venue_order_id = venue_order_id
         batch.touch(order)
         _note_anomaly(batch, order, live.take_answer(batch, order, board=board))
@@ -69,20 +104,19 @@ def refuse_order(account_id: int, order_id: int, *, reason: str) -> Body:
 def apply_shown(account_id: int, shown: ShownOrder) -> bool:
     """Follow an order as the venue shows it, or adopt one that nobody here made; whether that said anything new.
 
-    What is older than what was shown before is passed over. Raises UnknownMarket for an order of a market that isn't
-    listed here.
+    What is older than what was shown before is passed over, and so is, without the account's lock, what changes nothing
+    whatever comes between. Raises UnknownMarket for an order of a market that isn't listed here.
     """
-    known = VenueOrder.objects.filter(account_id=account_id, external_id=shown.external_id)
-    order_id = known.values_list("order_id", flat=True).first()
-    if order_id is None:
+    (known,) = run_together((_KNOWN, [account_id, shown.external_id]))
+    if known is None:
         return _adopt(account_id, shown)
-    with _on_order(account_id, OrderRef(order_id=order_id)) as (batch, order, board):
-        link = known.get()
-        if link.shown_at is not None and (
-            shown.at < link.shown_at or (shown.at == link.shown_at and not order.is_live)
-        ):
+    as_known = _known_decoder.decode(known)
+    if _is_known(shown, as_known):
+        return False
+    with _on_order(account_id, OrderRef(order_id=as_known.order_id)) as (batch, order, board):
+        (taken,) = run_together((_TAKE_SHOWN, [as_known.order_id, shown.at.isoformat(), order.is_live]))
+        if taken is None:
             return False
-        known.update(shown_at=shown.at, lookups=0, first_lookup_at=None, last_lookup_at=None)
         if order.venue_order_id is None:
             order.venue_order_id = shown.venue_order_id
             batch.touch(order)
@@ -91,6 +125,15 @@ def apply_shown(account_id: int, shown: ShownOrder) -> bool:
             live.show(batch, order, board=board)
         _note_anomaly(batch, order, told)
         return told.changed
+
+
+def _is_known(shown: ShownOrder, known: _AsKnown) -> bool:
+    """Whether the venue shows what is booked already. No way leads back from these statuses but from `rejected`; what
+    closes a position may still be shown with another size.
+    """
+    if shown.role is not None or known.lookups or known.venue_order_id is None:
+        return False
+    return known.status in _SAYS_NOTHING_TO[shown.status in LIVE or shown.status is OrderStatus.FILLED]
 
 
 def _adopt(account_id: int, shown: ShownOrder) -> bool:
@@ -123,8 +166,8 @@ def _is_linked(account_id: int, external_id: str) -> bool:
     return VenueOrder.objects.filter(account_id=account_id, external_id=external_id).exists()
 
 
-def record_fill(account_id: int, trade: VenueTrade) -> bool | None:
-    """Book a trade of the venue's, once; False if it was booked before, None if its order isn't known here yet.
+def record_fill(account_id: int, trade: VenueTrade) -> Recorded | None:
+    """Book a trade of the venue's, once; None if its order isn't known here yet.
 
     A venue's trade is never refused: one that should not be is booked all the same, and opens a case.
     """
@@ -134,11 +177,13 @@ def record_fill(account_id: int, trade: VenueTrade) -> bool | None:
         order = batch.account.order
         if order is None:
             return None
-        if Fill.objects.filter(account_id=account_id, order_id=order.id, venue_trade_id=trade.trade_id).exists():
-            return False
+        slice_of = order.parent_id if order.source is OrderSource.TWAP else None
+        (booked,) = run_together((_BOOKED, [account_id, order.id, trade.trade_id]))
+        if booked is not None:
+            return Recorded(is_new=False, slice_of=slice_of)
         told = live.book_trade(batch, order, trade, board=board)
         _note_anomaly(batch, order, told, trade=trade)
-    return True
+    return Recorded(is_new=True, slice_of=slice_of)
 
 
 def note_lookup(account_id: int, order_id: int) -> None:

@@ -74,7 +74,7 @@ class ExtendedAccount:
                 raise InvalidSignature
             return unsigned.body([order.signature])
         try:
-            with signer_of(self._access.stark_key_id) as signer:
+            with signer_of(self._access.stark_key) as signer:
                 return unsigned.body([signer.sign(digest) for digest in unsigned.hashes])
         except ValueError as exc:
             raise _not_signed() from exc

@@ -67,7 +67,7 @@ class ExtendedFunds:
         """What keeps it from being signed is Unavailable: nothing left."""
         try:
             unsigned = self.unsigned_withdrawal(withdrawal)
-            with signer_of(self._access.stark_key_id) as signer:
+            with signer_of(self._access.stark_key) as signer:
                 signature = signer.sign(unsigned.hash)
         except ValueError as exc:
             logger.exception("withdrawal_not_signed")

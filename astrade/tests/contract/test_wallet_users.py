@@ -57,7 +57,7 @@ def test_every_private_key_is_one_of_the_curve(visitor: Api) -> None:
 
 def test_a_key_is_verified_by_a_signature_of_its_own(visitor: Api) -> None:
     row = StarkKey.objects.get(public_key=visitor.post("/users").data["stark_public_key"])
-    with signer_of(row.pk) as signer:
+    with signer_of(row) as signer:
         assert verifies(int(row.public_key, 16), 1, signer.sign(1))
 
 

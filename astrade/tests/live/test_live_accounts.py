@@ -143,7 +143,7 @@ def test_a_nonce_that_was_used_is_drawn_again(trader: Trader) -> None:
         order = admit(
             batch, wanted(trader), terms=market, view=view, board=board, limits=services.limits(), fingerprint="f"
         )
-        outgoing = prepare(batch, order, terms=market, view=view, draw=lambda: next(draws))
+        outgoing = prepare(batch, order, terms=market, view=view, board=board, draw=lambda: next(draws))
         raise Rollback
 
     assert outgoing.order.nonce == 77
