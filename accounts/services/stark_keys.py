@@ -67,11 +67,14 @@ class Signer:
 
 
 class SealedKey(Protocol):
-    """A `StarkKey`, or the columns of one that were read in another way."""
+    """A `StarkKey`, or the columns of one that were read in another way; the private key is sealed."""
 
-    uuid: UUID
-    public_key: str
-    private_key: bytes | None  # sealed
+    @property
+    def uuid(self) -> UUID: ...
+    @property
+    def public_key(self) -> str: ...
+    @property
+    def private_key(self) -> "bytes | memoryview[int] | None": ...
 
 
 @contextmanager

@@ -57,19 +57,30 @@ class VenueAccess:
 
 
 class ConnectedRow(Protocol):
-    """A `VenueCredential` with its key, or the columns of both that were read in another way."""
+    """A `VenueCredential` with its key, or the columns of both read in another way; its secrets are sealed."""
 
-    id: int
-    uuid: UUID
-    user_id: int
-    venue: str
-    network: str
-    signing: str
-    state: str
-    api_key: bytes | None  # sealed
-    venue_account_id: int
-    vault: int
-    stark_key: SealedKey
+    @property
+    def id(self) -> int: ...
+    @property
+    def uuid(self) -> UUID: ...
+    @property
+    def user_id(self) -> int: ...
+    @property
+    def venue(self) -> str: ...
+    @property
+    def network(self) -> str: ...
+    @property
+    def signing(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def api_key(self) -> "bytes | memoryview[int] | None": ...
+    @property
+    def venue_account_id(self) -> int: ...
+    @property
+    def vault(self) -> int: ...
+    @property
+    def stark_key(self) -> SealedKey: ...
 
 
 def connect_extended(user_id: int, *, offer: Offer, code: str | None, now: datetime) -> VenueCredential:

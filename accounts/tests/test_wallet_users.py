@@ -44,7 +44,7 @@ def test_a_new_user_has_a_session_an_account_and_a_key(api: Api) -> None:
     assert (account["venue"], account["balance"]) == ("practice", "10000")
     key = StarkKey.objects.get(public_key=made["stark_public_key"])
     assert (str(key.user.uuid), key.network, key.origin) == (made["user_id"], "testnet", KeyOrigin.GENERATED)
-    with signer_of(key.pk) as signer:
+    with signer_of(key) as signer:
         assert verifies(int(key.public_key, 16), 7, signer.sign(7))
 
 

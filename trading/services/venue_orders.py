@@ -67,8 +67,8 @@ class ValuesToSign:
 
 @dataclass(frozen=True, slots=True)
 class ToSend:
-    """An order on its way out; `since` is when it was admitted, by the monotonic clock, `board` what it was admitted on,
-    which is what its money is shown at with the venue's answer.
+    """An order on its way out; `since` is when it was admitted, by the monotonic clock, `board` what it was admitted
+    on, which is what its money is shown at with the venue's answer.
     """
 
     account_id: int

@@ -79,7 +79,7 @@ def _on_order(
 
 
 def note_answer(account_id: int, order_id: int, *, venue_order_id: int, board: Board) -> Body:
-    """The venue took the order under this id. Returns the order as it is now; the money it binds is shown by `board`."""
+    """The venue took the order under this id. Returns it as it is now; the money it binds is shown by `board`."""
     with _on_order(account_id, OrderRef(order_id=order_id), board=board) as (batch, order, _):
         order.venue_order_id = venue_order_id
         batch.touch(order)
