@@ -32,4 +32,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/health/live', timeout=2)"]
 CMD ["uvicorn", "astrade.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", \
-     "--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "20"]
+     "--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "20", \
+     "--ws", "astrade.core.sockets.server:DirectProtocol", "--ws-max-size", "1048576", "--ws-per-message-deflate", "false"]

@@ -76,6 +76,7 @@ bench: $(VENV)/stamp-local .venv-bench/stamp  ## figures; writes docs/performanc
 	@$(PY) -m benchmarks.portfolio --write
 	@$(PY) -m benchmarks.ledger --write
 	@$(PY) -m benchmarks.live --write
+	@$(PY) -m benchmarks.fanout --write
 
 smoke: $(VENV)/stamp-local  ## a first trade against the running `make run`
 	@exec $(PY) examples/first_trade.py

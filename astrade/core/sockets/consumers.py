@@ -30,6 +30,7 @@ from astrade.core.sockets.limits import Pace
 from astrade.core.sockets.metrics import CLOSED, OPEN, RECEIVED, REFUSED
 from astrade.core.sockets.outbox import Outbox
 from astrade.core.sockets.protocol import error_frame, heartbeat, id_of, parse, reply
+from astrade.core.sockets.server import DIRECT
 from astrade.core.sockets.threads import in_thread
 
 CLOSE_WITHIN_S = 5.0
@@ -77,7 +78,8 @@ class SocketConsumer(AsyncConsumer):  # type: ignore[misc]
             await self._reject(TooManyConnections(retry_after_s=10))
             return
         self._subject = subject
-        self.outbox = Outbox(on_overflow=self._overflowed)
+        direct = self.scope.get("extensions", {}).get(DIRECT, {})
+        self.outbox = Outbox(on_overflow=self._overflowed, write=direct.get("write"))
         await self._send({"type": "websocket.accept"})
         writer = asyncio.create_task(self._write())
         self.hub.enrol(self)

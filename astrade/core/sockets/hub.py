@@ -26,6 +26,7 @@ from astrade.core.redis import channel_named, redis_errors
 from astrade.core.sockets.identity import identity
 from astrade.core.sockets.limits import ConnectionCounter
 from astrade.core.sockets.metrics import HUB_CHANNELS, HUB_RECONNECTS
+from astrade.core.sockets.outbox import count_written
 from astrade.core.sockets.protocol import Frame
 from astrade.core.sockets.subscriber import Subscriber
 from astrade.core.sockets.threads import close_threads, in_thread
@@ -196,6 +197,7 @@ class FrameHub:
             try:
                 for socket in tuple(self._sockets):
                     socket.tick(now)
+                count_written()
                 if now >= beat_at:
                     beat_at = now + settings.WS_HEARTBEAT_S
                     await self._beat()
@@ -228,7 +230,7 @@ class Gate:
     def deliver(self, channel: str, frame: Frame) -> None:
         """`{"user": row id}`, `{"family": uuid}` or `{"api_key": row id}`."""
         try:
-            named: dict[str, Any] = msgspec.json.decode(frame.text)
+            named: dict[str, Any] = msgspec.json.decode(frame.payload)
             user, family, key = named.get("user"), named.get("family"), named.get("api_key")
         except (msgspec.DecodeError, AttributeError):
             logger.warning("auth_message_malformed")

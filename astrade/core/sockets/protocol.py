@@ -1,11 +1,12 @@
 """Frames in and out: JSON text, parsed with limits, encoded once.
 
-Frame(payload)              bytes as published, decoded once for all sockets; `.head` holds the fields that order it
+Frame(payload)              bytes as published, put into a frame once for all sockets; `.head` holds what orders it
 reply(type, **fields)       a frame made here
 error_frame(error)          what a refusal looks like
 parse(message)              a client's frame as a dict; raises Malformed or TooLarge
 """
 
+import struct
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +19,7 @@ from astrade.core.errors import AstradeError, Malformed, TooLarge
 MAX_FRAME_BYTES = 64 * 1024
 MAX_FRAME_DEPTH = 8
 MAX_ID_LENGTH = 128
+FINAL_TEXT = 0x81
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -36,14 +38,30 @@ class Frame:
     """One outgoing message; the same object is handed to every socket that gets it."""
 
     def __init__(self, payload: bytes | str) -> None:
-        self.text = payload if isinstance(payload, str) else payload.decode()
-        self.size = len(payload)
+        self.payload = payload.encode() if isinstance(payload, str) else payload
+        self.size = len(self.payload)
+
+    @cached_property
+    def text(self) -> str:
+        """The message as ASGI takes it."""
+        return self.payload.decode()
+
+    @cached_property
+    def wire(self) -> bytes:
+        """The message as a whole WebSocket text frame (RFC 6455, 5.2), for every socket the same."""
+        if self.size < 126:
+            head = struct.pack("!BB", FINAL_TEXT, self.size)
+        elif self.size < 1 << 16:
+            head = struct.pack("!BBH", FINAL_TEXT, 126, self.size)
+        else:
+            head = struct.pack("!BBQ", FINAL_TEXT, 127, self.size)
+        return head + self.payload
 
     @cached_property
     def head(self) -> Head:
         """Type and sequence numbers; an empty head when the payload has none."""
         try:
-            return _head_decoder.decode(self.text)
+            return _head_decoder.decode(self.payload)
         except msgspec.DecodeError:
             return Head()
 

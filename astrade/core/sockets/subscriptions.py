@@ -47,12 +47,23 @@ class Subscription:
     def deliver(self, channel: str, frame: Frame) -> None:
         """A frame was published."""
         self._active()
+        is_next = self._started and not self._pending and not self._wants_load and self._follows(frame)
+        if is_next and self._outbox.write(frame):
+            self._passed(frame)
+            return
         if len(self._pending) >= PENDING_MAX:
             CONFLATED.inc()
             self._conflate()
         self._pending.append(frame)
         if self._started:
             self._outbox.mark(self)
+
+    def _follows(self, frame: Frame) -> bool:
+        """Whether it is what comes next for the reader, who has got all before it."""
+        return True
+
+    def _passed(self, frame: Frame) -> None:
+        """It was sent."""
 
     def resync(self, channel: str) -> None:
         """Frames may be lost: begin anew."""
@@ -109,6 +120,13 @@ class BookSubscription(Subscription):
         """Deltas wait for the snapshot."""
         return super().has_more and not self._wants_load
 
+    def _follows(self, frame: Frame) -> bool:
+        head = frame.head
+        return head.first_sequence is not None and head.first_sequence <= self._sequence + 1 <= head.sequence
+
+    def _passed(self, frame: Frame) -> None:
+        self._sequence, self._old = frame.head.sequence, 0
+
     def _conflate(self) -> None:
         self._pending.clear()
         self._wants_load = True
@@ -139,7 +157,7 @@ class BookSubscription(Subscription):
                 went_back = head.first_sequence is None and head.sequence < self._sequence
                 self._wants_load = went_back or self._old > STALE_DELTAS_MAX
             elif head.first_sequence is None or head.first_sequence <= self._sequence + 1:
-                self._sequence, self._old = head.sequence, 0
+                self._passed(frame)
                 return frame
             else:
                 self._wants_load = True  # a gap: never silently a wrong book

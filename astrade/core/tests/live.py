@@ -11,6 +11,8 @@ from typing import Any, Self
 import uvicorn
 from websockets.sync.client import ClientConnection, connect
 
+from astrade.core.sockets.server import DirectProtocol
+
 RECV_WAIT_S = 5.0
 
 
@@ -55,13 +57,18 @@ class Client:
 class LiveServer:
     """Serves one ASGI application while the `with` block runs."""
 
-    def __init__(self, application: Any) -> None:
+    def __init__(self, application: Any, *, ws: Any = DirectProtocol) -> None:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         self._listener = listener
         config = uvicorn.Config(
-            application, lifespan="on", log_config=None, ws_per_message_deflate=False, timeout_graceful_shutdown=5
+            application,
+            ws=ws,
+            lifespan="on",
+            log_config=None,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=5,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 from channels.routing import ProtocolTypeRouter
+from websockets import frames
 from websockets.exceptions import InvalidStatus
 
 from astrade.core.errors import Malformed, NotAuthenticated, NotFound, NotPermitted, TokenExpired, TooLarge, UserFrozen
@@ -179,7 +180,7 @@ def test_pace_lets_bursts_pass_and_slows_what_goes_on() -> None:
 
 
 class Peer:
-    """Takes what an outbox writes; may be held up."""
+    """Takes what an outbox sends or writes directly; may be held up."""
 
     def __init__(self) -> None:
         self.got: list[str] = []
@@ -191,6 +192,12 @@ class Peer:
         """One frame."""
         await self.reads.wait()
         self.got.append(text)
+
+    def write(self, wire: bytes) -> bool:
+        """One short frame, unless held up."""
+        if self.reads.is_set():
+            self.got.append(f"direct {wire[2:].decode()}")
+        return self.reads.is_set()
 
     async def close(self, code: int, reason: str) -> None:
         """The end."""
@@ -250,6 +257,62 @@ async def test_those_who_read_ahead_wait_for_room() -> None:
     peer.reads.set()
 
     await asyncio.wait_for(waiting, 5)
+    writer.cancel()
+
+
+async def test_what_nothing_stands_before_is_written_at_once_and_nothing_overtakes() -> None:
+    peer = Peer()
+    box = Outbox(on_overflow=nothing, write=peer.write)
+    box.put(Frame("0"))
+    writer = asyncio.create_task(box.run(peer.send, peer.close))
+    assert peer.got == []  # nobody writes yet
+    await settle(lambda: peer.got == ["0"])
+
+    box.put(Frame("1"))
+    assert peer.got == ["0", "direct 1"]
+    peer.reads.clear()
+    for number in "234":
+        box.put(Frame(number))
+    await asyncio.sleep(0)  # the writer holds 2 now
+    peer.reads.set()
+    box.put(Frame("5"))
+    await settle(lambda: len(peer.got) == 6)
+    box.put(Frame("6"))
+
+    assert peer.got == ["0", "direct 1", "2", "3", "4", "5", "direct 6"]
+    box.finish(code=1000, reason="")
+    assert not box.write(Frame("7"))
+    await writer
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+async def test_a_frame_has_the_same_bytes_as_the_library_gives_it(size: int) -> None:
+    text = "é" * (size // 2) + "x" * (size % 2)
+
+    assert Frame(text).wire == frames.Frame(frames.Opcode.TEXT, text.encode()).serialize(mask=False)
+
+
+async def test_a_book_is_written_at_once_only_where_it_goes_on() -> None:
+    peer = Peer()
+    box, snapshots = Outbox(on_overflow=nothing, write=peer.write), iter([5, 9])
+
+    async def load() -> list[Frame]:
+        return [reply("orderbook", sequence=next(snapshots))]
+
+    book = BookSubscription(outbox=box, load=load, active=nothing)
+    writer = asyncio.create_task(box.run(peer.send, peer.close))
+    book.deliver("c", delta(4, 5))
+    book.start()
+    await settle(lambda: len(peer.got) == 1)
+    for first, last in ((6, 6), (7, 8), (8, 9)):
+        book.deliver("c", delta(first, last))
+    assert [text.startswith("direct") for text in peer.got] == [False, True, True, True]
+
+    book.deliver("c", delta(8, 9))  # late
+    book.deliver("c", delta(11, 11))  # a gap
+    await settle(lambda: len(peer.got) == 5)
+
+    assert json.loads(peer.got[-1]) == {"type": "orderbook", "sequence": 9}
     writer.cancel()
 
 

@@ -125,7 +125,8 @@ def _start_all(supervisor: Supervisor, manage: list[str], home: Path, *, host: s
     web = [sys.executable, "-m", "uvicorn", "astrade.asgi:application", "--host", host, "--port", str(port)]
     web += ["--workers", os.environ.get("WEB_WORKERS", "1"), "--no-access-log", "--no-proxy-headers"]
     web += ["--no-server-header", "--timeout-graceful-shutdown", "10", "--log-level", "warning"]
-    web += ["--ws-max-size", str(1 << 20), "--ws-per-message-deflate", "false"]  # deflating costs each socket anew
+    web += ["--ws", "astrade.core.sockets.server:DirectProtocol", "--ws-max-size", str(1 << 20)]
+    web += ["--ws-per-message-deflate", "false"]  # deflating costs each socket anew
     web += [part for app in PACKAGES for part in ("--reload-dir", app)] + ["--reload"] if reload else []
     celery = [sys.executable, "-m", "celery", "--app", "astrade", "--quiet"]
     limits = {"DATABASE_STATEMENT_TIMEOUT_S": WEB_STATEMENT_TIMEOUT_S, "DATABASE_LOCK_TIMEOUT_S": WEB_LOCK_TIMEOUT_S}

@@ -28,6 +28,8 @@ from astrade.processes import Process
 ROOT = Path(__file__).resolve().parents[3]
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 CELERY = [sys.executable, "-m", "celery", "--app", "astrade", "--quiet"]
+WEB_OPTIONS = ["--no-access-log", "--no-proxy-headers", "--log-level", "warning"]
+WEB_OPTIONS += ["--ws", "astrade.core.sockets.server:DirectProtocol"]  # as `make run` starts it
 ACCEPTED = "ignore:You're running the worker with superuser privileges"
 SOON_S, EVENTUALLY_S = 40.0, 120.0
 STOP_WITHIN_S = 15.0
@@ -102,7 +104,7 @@ class System:
         self.commands = {
             "extended": [*MANAGE, *emulate],
             "streams": [*MANAGE, "streams"],
-            "web": [sys.executable, *web, "--no-access-log", "--no-proxy-headers", "--log-level", "warning"],
+            "web": [sys.executable, *web, *WEB_OPTIONS],
             "worker": [*CELERY, "worker", "--concurrency", "2", "--without-gossip", "--without-mingle"],
             "beat": [*CELERY, "beat", "--schedule", str(home / "beat"), "--pidfile", ""],
         }
