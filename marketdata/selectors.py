@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from time import monotonic
 from typing import Any
 
@@ -132,6 +133,14 @@ def _current() -> _Registry:
 
 
 def _read() -> _Registry:
+    markets = [_info(row) for row in Market.objects.raw(*_listing())]
+    names = {name: market for market in markets for name in _names_of(market)}
+    return _Registry(by_name=names, by_id={market.id: market for market in markets}, read_at=monotonic())
+
+
+@cache
+def _listing() -> tuple[str, tuple[Any, ...]]:
+    """The query with its parameters; to compile it takes longer than to run it."""
     newest = MarketRules.objects.filter(market=OuterRef("pk")).order_by("-number").values("pk")[:1]
     spellings = ArrayAgg(
         "alias_rows__spelling",
@@ -139,11 +148,9 @@ def _read() -> _Registry:
         order_by="alias_rows__spelling",
         default=Value([]),
     )
-    markets = [
-        _info(row) for row in Market.objects.annotate(spellings=spellings, rules_id=Subquery(newest)).order_by("symbol")
-    ]
-    names = {name: market for market in markets for name in _names_of(market)}
-    return _Registry(by_name=names, by_id={market.id: market for market in markets}, read_at=monotonic())
+    listed = Market.objects.annotate(spellings=spellings, rules_id=Subquery(newest)).order_by("symbol")
+    sql, parameters = listed.query.sql_with_params()
+    return sql, tuple(parameters)
 
 
 def _names_of(market: MarketInfo) -> tuple[str, ...]:
