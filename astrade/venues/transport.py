@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 import httpx
 from django.conf import settings
@@ -146,6 +147,11 @@ def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> int | None:
     return min(max(0, int(seconds)), RETRY_AFTER_MAX_S)
 
 
+@lru_cache(maxsize=256)
+def _url(text: str) -> httpx.URL:
+    return httpx.URL(text)
+
+
 def _limits() -> httpx.Limits:
     most = settings.VENUE_CONNECTIONS_MAX
     return httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=IDLE_S)
@@ -156,7 +162,7 @@ def _outgoing(request: Request, timeout_s: float) -> httpx.Request:
     timeout = httpx.Timeout(timeout_s, connect=connect_s, pool=connect_s)
     return httpx.Request(
         request.method,
-        request.url,
+        _url(request.url),
         params=list(request.query) or None,
         headers={**HEADERS, **request.headers},
         content=request.body,
