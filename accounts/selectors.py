@@ -8,7 +8,7 @@ from functools import lru_cache
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
 from accounts.models import ApiKey, CredentialState, RefreshFamily, TotpDevice, User, Venue, VenueCredential
-from astrade.core.errors import NotFound, TokenExpired
+from astrade.core.errors import NotFound, TokenExpired, ValidationFailed
 from astrade.venues.extended.profiles import Network
 
 KNOWN_USERS = 65_536  # entries of a process's cache, some 10 MiB
@@ -84,9 +84,22 @@ def venue_credentials_of(user_id: int) -> QuerySet[VenueCredential]:
     return found.select_related("stark_key")
 
 
-def venue_credential_of(user_id: int, *, venue: Venue, network: Network) -> VenueCredential:
-    """A user's connected account there; raises NotFound."""
-    row = venue_credentials_of(user_id).filter(venue=venue, network=network).first()
-    if row is None:
+def venue_credentials_at(
+    user_id: int, *, venue: Venue, network: Network, vault: int | None = None
+) -> QuerySet[VenueCredential]:
+    """Those of one venue and network, the longest connected first; of a vault there is one at most."""
+    found = venue_credentials_of(user_id).filter(venue=venue, network=network)
+    return (found if vault is None else found.filter(vault=vault)).order_by("created_at", "pk")
+
+
+def venue_credential_of(user_id: int, *, venue: Venue, network: Network, vault: int | None = None) -> VenueCredential:
+    """A user's connected account there; raises NotFound, and ValidationFailed where there are several and no `vault`
+    says which is meant.
+    """
+    found = list(venue_credentials_at(user_id, venue=venue, network=network, vault=vault))
+    if not found:
         raise NotFound("No account is connected there")
-    return row
+    if len(found) > 1:
+        message = f"Several accounts are connected, name one: {', '.join(str(row.vault) for row in found)}."
+        raise ValidationFailed(details={"fields": {"vault": [message]}})
+    return found[0]

@@ -43,13 +43,19 @@ from trading.models import (
     VenueMessage,
     VenueMovement,
     VenueOrder,
+    VenueTransfer,
     Withdrawal,
     WithdrawalAddress,
 )
 from trading.selectors import fills_of_order
 from trading.services.halts import HaltTarget, set_halt
 from trading.venues_admin import CaseAdmin, VenueMessageAdmin, VenueOrderAdmin
-from trading.withdrawals_admin import VenueMovementAdmin, WithdrawalAddressAdmin, WithdrawalAdmin
+from trading.withdrawals_admin import (
+    VenueMovementAdmin,
+    VenueTransferAdmin,
+    WithdrawalAddressAdmin,
+    WithdrawalAdmin,
+)
 
 
 class CashBalanceInline(ReadOnlyInline):
@@ -374,6 +380,7 @@ admin.site.register(Case, CaseAdmin)
 admin.site.register(VenueMessage, VenueMessageAdmin)
 admin.site.register(VenueOrder, VenueOrderAdmin)
 admin.site.register(VenueMovement, VenueMovementAdmin)
+admin.site.register(VenueTransfer, VenueTransferAdmin)
 admin.site.register(Withdrawal, WithdrawalAdmin)
 admin.site.register(WithdrawalAddress, WithdrawalAddressAdmin)
 

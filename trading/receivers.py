@@ -9,7 +9,7 @@ from accounts.signals import user_closing, user_frozen, user_registered, venue_c
 from astrade.core.errors import OpenPositions
 from trading.domain.lifecycle import LIVE
 from trading.models import Order, Position, TradingAccount, WithdrawalAddress
-from trading.selectors import open_withdrawals
+from trading.selectors import have_open_payments
 from trading.services.accounts import open_practice_account
 from trading.services.openings import close_live_account, make_live_account
 from trading.tasks import cancel_orders_of_frozen_users, sync_live_account
@@ -34,7 +34,7 @@ def refuse_closing_with_open_positions(*, user_id: int, **_: Any) -> None:
     pks = [account.pk for account in owned]
     orders = Order.objects.filter(account_id__in=pks, status__in=sorted(LIVE))
     positions = Position.objects.filter(account_id__in=pks).exclude(quantity=0)
-    if orders.exists() or positions.exists() or open_withdrawals(pks).exists():
+    if orders.exists() or positions.exists() or have_open_payments(pks):
         raise OpenPositions
     WithdrawalAddress.objects.filter(user_id=user_id).update(label="")  # which is the user's own text
     TradingAccount.objects.filter(pk__in=pks).update(state=TradingAccount.State.CLOSED)
@@ -49,5 +49,5 @@ def make_account_at_venue(*, user_id: int, credential_id: int, replaces: int | N
 
 @receiver(venue_disconnecting)
 def close_account_at_venue(*, user_id: int, credential_id: int, **_: Any) -> None:
-    """With its connection an account ends here. Not while it has orders or withdrawals: the key is what ends them."""
+    """With its connection an account ends here. Not while it has orders or money on its way: the key ends them."""
     close_live_account(user_id=user_id, credential_id=credential_id)

@@ -17,8 +17,8 @@ from astrade.core.permissions import Caller
 from trading.domain.bodies import event_frame
 from trading.domain.lifecycle import LIVE, LedgerAccount, OrderSource, OrderType
 from trading.domain.live import UNANSWERED
+from trading.domain.payments import ARRIVES_WITHIN, OPEN, PaymentState
 from trading.domain.state import PositionState
-from trading.domain.withdrawals import OPEN
 from trading.loading import AccountRef, OrderRef
 from trading.models import (
     Case,
@@ -32,6 +32,7 @@ from trading.models import (
     TradingAccount,
     Transfer,
     VenueOrder,
+    VenueTransfer,
     Withdrawal,
     WithdrawalAddress,
 )
@@ -209,9 +210,9 @@ def cash_postings(entries: Sequence[JournalEntry]) -> dict[int, Posting]:
 
 
 def transfers_of(account_ids: Sequence[int]) -> QuerySet[Transfer]:
-    """Transfers with one of the accounts at either end, with both."""
+    """Transfers with one of the accounts at either end, with both, and what became of them at a venue."""
     either = Q(from_account_id__in=account_ids) | Q(to_account_id__in=account_ids)
-    return Transfer.objects.filter(either).select_related("from_account", "to_account")
+    return Transfer.objects.filter(either).select_related("from_account", "to_account", "at_venue")
 
 
 def deposits_of(account_ids: Sequence[int]) -> QuerySet[Deposit]:
@@ -224,9 +225,16 @@ def withdrawals_of(account_ids: Sequence[int]) -> QuerySet[Withdrawal]:
     return Withdrawal.objects.filter(account_id__in=account_ids).select_related("account", "address")
 
 
-def open_withdrawals(account_ids: Iterable[int]) -> QuerySet[Withdrawal]:
-    """Withdrawals from the accounts that have not ended."""
-    return Withdrawal.objects.filter(account_id__in=list(account_ids), state__in=sorted(OPEN))
+def have_open_payments(account_ids: Iterable[int]) -> bool:
+    """Whether money of one of the accounts is on its way: a withdrawal or a transfer that has not ended, or a transfer
+    to it that left a while ago and has not arrived.
+    """
+    pks = list(account_ids)
+    if Withdrawal.objects.filter(account_id__in=pks, state__in=sorted(OPEN)).exists():
+        return True
+    either = Q(account_id__in=pks) | Q(transfer__to_account_id__in=pks)
+    coming = Q(state=PaymentState.SETTLED, arrival__entry=None, deadline_at__gt=Now() - ARRIVES_WITHIN)
+    return VenueTransfer.objects.filter(either, Q(state__in=sorted(OPEN)) | coming).exists()
 
 
 def withdrawal_addresses_of(user_id: int) -> QuerySet[WithdrawalAddress]:

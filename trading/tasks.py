@@ -3,7 +3,9 @@ done next time.
 """
 
 import logging
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 
 from celery import shared_task
 from django.db import transaction
@@ -12,19 +14,17 @@ from prometheus_client import Gauge
 from astrade.core.clock import system_clock
 from astrade.venues.errors import Unavailable, VenueError
 from trading.loading import AccountRef
+from trading.models import VenueTransfer, Withdrawal
 from trading.selectors import accounts_to_clear, accounts_to_sync, unanswered_orders
 from trading.services import funding
+from trading.services.live_transfers import follow_transfer, transfers_to_follow
 from trading.services.orders import cancel_orders
+from trading.services.payment_sending import payments_to_send, resolve_payment, send_payment, unanswered_payments
+from trading.services.payments import P
 from trading.services.reconciling import resolve_order, sync_account
 from trading.services.roots import check_roots, make_roots, settled_moment
 from trading.services.snapshots import take_snapshots
 from trading.services.venue_orders import reason_of
-from trading.services.withdrawal_sending import (
-    resolve_withdrawal,
-    send_withdrawal,
-    unanswered_withdrawals,
-    withdrawals_to_send,
-)
 from trading.totals import add_next_totals
 from trading.verification import LEDGER_FINDINGS, verify_ledger
 
@@ -94,20 +94,35 @@ def resolve_unanswered_orders() -> None:
 
 @shared_task(expires=RESOLVE_EXPIRES_S)
 def move_withdrawals() -> None:
-    """Send the withdrawals that wait, and look for those whose answer was lost. What a venue that is away can't be
-    asked for now is asked for the next time.
-    """
-    for withdrawal_id in withdrawals_to_send():
+    """Send the withdrawals that wait, and look for those whose answer was lost."""
+    _send_waiting(Withdrawal)
+    _ask_each(partial(resolve_payment, Withdrawal), unanswered_payments(Withdrawal, now=system_clock()))
+
+
+@shared_task(expires=RESOLVE_EXPIRES_S)
+def move_transfers() -> None:
+    """The same for transfers between live accounts; those that the venue has are followed until they have arrived."""
+    _send_waiting(VenueTransfer)
+    _ask_each(partial(resolve_payment, VenueTransfer), unanswered_payments(VenueTransfer, now=system_clock()))
+    _ask_each(follow_transfer, transfers_to_follow(now=system_clock()))
+
+
+def _send_waiting(model: type[P]) -> None:
+    for payment_id in payments_to_send(model):
         try:
-            send_withdrawal(withdrawal_id)
+            send_payment(model, payment_id)
         except Exception:  # whatever is wrong with one keeps none of the others
-            logger.exception("withdrawal_not_sent", extra={"withdrawal": withdrawal_id})
+            logger.exception("payment_not_sent", extra={"kind": model.kind, "payment": payment_id})
+
+
+def _ask_each(ask: Callable[[int], None], payment_ids: Iterable[int]) -> None:
+    """What a venue that is away can't be asked for now is asked for the next time."""
     away = 0
-    for withdrawal_id in unanswered_withdrawals(now=system_clock()):
+    for payment_id in payment_ids:
         try:
-            resolve_withdrawal(withdrawal_id)
+            ask(payment_id)
         except VenueError as error:
-            logger.warning("withdrawal_not_resolved", extra={"withdrawal": withdrawal_id, "reason": reason_of(error)})
+            logger.warning("payment_not_resolved", extra={"payment": payment_id, "reason": reason_of(error)})
             away += isinstance(error, Unavailable)
         if away >= AWAY_AT_MOST:
             return

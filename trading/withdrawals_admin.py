@@ -1,5 +1,6 @@
 """Withdrawals in the back office: seen by all staff, decided by somebody else than who asked, with a fresh factor."""
 
+from datetime import datetime
 from typing import Any, cast
 
 from django import forms
@@ -14,7 +15,7 @@ from astrade.core.errors import AstradeError
 from astrade.core.http import DressedRequest
 from trading.admin_search import OfAccountAdmin, told
 from trading.halts_admin import ReasonForm, reason_in
-from trading.models import Withdrawal
+from trading.models import JournalEntry, VenueTransfer, Withdrawal
 from trading.services.withdrawals import approve_withdrawal, reject_withdrawal
 
 
@@ -34,13 +35,18 @@ class WithdrawalAdmin(OfAccountAdmin):
 
     list_display = (
         "requested_at", "account__user", "account", "amount", "asset", "address", "state", "reason", "decided_by",
-        "signed_at", "venue_withdrawal_id", "lookups", "ended_at", "entry",
+        "send_before", "signed_at", "venue_movement_id", "lookups", "ended_at", "entry",
     )  # fmt: skip
     list_filter = ("state",)
-    list_select_related = ("account__user", "address", "decided_by", "entry")
-    identifiers = ("uuid", "venue_withdrawal_id")
+    list_select_related = ("account__user", "address", "decided_by", "entry", "prepared")
+    identifiers = ("uuid", "venue_movement_id")
     actions = ("approve", "reject")
     action_form = DecisionForm
+
+    @admin.display(description="Signature expires", ordering="prepared__send_before")
+    def send_before(self, row: Withdrawal) -> datetime | None:
+        """Of what its user signed: approved later, it fails."""
+        return row.prepared.send_before if hasattr(row, "prepared") else None
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         """Staff with the right to change withdrawals."""
@@ -70,6 +76,23 @@ class WithdrawalAdmin(OfAccountAdmin):
             self.message_user(request, f"{chosen[0]}: {told(refusal)}", messages.ERROR)
         else:
             self.message_user(request, f"{chosen[0]}: {done}", messages.SUCCESS)
+
+
+class VenueTransferAdmin(OfAccountAdmin):
+    """Transfers between live accounts; `account` is the sender's."""
+
+    list_display = (
+        "transfer__at", "account__user", "account", "transfer__to_account", "amount", "state", "reason", "signed_at",
+        "venue_movement_id", "lookups", "ended_at", "entry", "arrival_entry",
+    )  # fmt: skip
+    list_filter = ("state",)
+    list_select_related = ("account__user", "transfer__to_account", "entry", "arrival__entry")
+    identifiers = ("uuid", "venue_movement_id")
+
+    @admin.display(description="Arrival")
+    def arrival_entry(self, row: VenueTransfer) -> JournalEntry | None:
+        """The receiver's entry."""
+        return row.arrival.entry if hasattr(row, "arrival") else None
 
 
 class WithdrawalAddressAdmin(ReadOnlyAdmin):

@@ -122,10 +122,11 @@ def offer_of(form: dict[str, Any]) -> Offer:
     )
 
 
-class NetworkQuery(serializers.Serializer[Any]):
-    """Which network's account."""
+class VenueAccountQuery(serializers.Serializer[Any]):
+    """Which account: the network's, or of several the one of that vault."""
 
     network = DiscreetChoice(choices=[network.value for network in Network], default=Network.TESTNET.value)
+    vault = serializers.IntegerField(min_value=1, max_value=VAULT_BELOW - 1, required=False)
 
 
 class VenueCredentialSerializer(serializers.Serializer[Any]):
@@ -141,6 +142,12 @@ class VenueCredentialSerializer(serializers.Serializer[Any]):
     stark_public_key = serializers.CharField(source="stark_key.public_key")
     created_at = Millis()
     checked_at = Millis()
+
+
+class ConnectedAccountsSerializer(VenueCredentialSerializer):
+    """A connected account: the one asked for, else the longest connected. `others` comes only where there are some."""
+
+    others = VenueCredentialSerializer(many=True, required=False)
 
 
 class RemovedSerializer(serializers.Serializer[Any]):

@@ -13,15 +13,17 @@ from accounts.services import provisioning, venue_connections
 from astrade.core.api.pagination import PageQuery, page_by_time
 from astrade.core.api.views import ApiView, bodies, body, ok, shape
 from astrade.core.clock import system_clock
+from astrade.core.errors import NotFound
 from astrade.core.http import Answer
 from astrade.core.idempotency import idempotent
 from astrade.core.permissions import IsSession, caller_of
 from astrade.venues.extended.profiles import Network
 
 
-def network_of(request: Request) -> Network:
-    """The network that a query names."""
-    return Network(shape(shapes.NetworkQuery, request.query_params.dict())["network"])
+def meant_by(request: Request) -> tuple[Network, int | None]:
+    """Network and vault that a query names."""
+    asked = shape(shapes.VenueAccountQuery, request.query_params.dict())
+    return Network(asked["network"]), asked.get("vault")
 
 
 class VenueCredentialsView(ApiView):
@@ -42,22 +44,26 @@ class VenueCredentialsView(ApiView):
 
 
 class ExtendedCredentialView(ApiView):
-    """The account at Extended, one on each network."""
+    """Accounts at Extended: one on each network, or several of a wallet."""
 
     permission_classes = (IsSession,)
     throttle_scope = "sign_in"
 
     @extend_schema(
         operation_id="get_extended_credential",
-        parameters=[shapes.NetworkQuery],
-        responses=shapes.VenueCredentialSerializer,
+        parameters=[shapes.VenueAccountQuery],
+        responses=shapes.ConnectedAccountsSerializer,
     )
     def get(self, request: Request) -> Answer:
-        """The connected account, without its secrets."""
-        found = selectors.venue_credential_of(
-            caller_of(request).user_id, venue=Venue.EXTENDED, network=network_of(request)
-        )
-        return ok(body(shapes.VenueCredentialSerializer, found))
+        """The connected account, without its secrets. Of several the longest connected, with the `others` beside it,
+        unless `vault` names one."""
+        network, vault = meant_by(request)
+        user_id = caller_of(request).user_id
+        found = selectors.venue_credentials_at(user_id, venue=Venue.EXTENDED, network=network, vault=vault)
+        first, *others = bodies(shapes.VenueCredentialSerializer, list(found)) or [None]
+        if first is None:
+            raise NotFound("No account is connected there")
+        return ok(first | {"others": others} if others else first)
 
     @extend_schema(
         operation_id="connect_extended",
@@ -66,8 +72,8 @@ class ExtendedCredentialView(ApiView):
         responses=shapes.VenueCredentialSerializer,
     )
     def put(self, request: Request) -> Answer:
-        """Connect an account: its keys are checked here, then at Extended. It takes the place of the one before, and
-        wants `X-2FA-Code` where two-factor sign-in is on."""
+        """Connect an account: its keys are checked here, then at Extended. One whose `vault` is connected already goes
+        on by the new keys, another one is a further account. Wants `X-2FA-Code` where two-factor sign-in is on."""
         offer = shapes.offer_of(shape(shapes.ConnectExtendedSerializer, request.data))
         row = venue_connections.connect_extended(
             caller_of(request).user_id, offer=offer, code=fresh_code_of(request), now=system_clock()
@@ -76,15 +82,18 @@ class ExtendedCredentialView(ApiView):
 
     @extend_schema(
         operation_id="disconnect_extended",
-        parameters=[FRESH_CODE, shapes.NetworkQuery],
+        parameters=[FRESH_CODE, shapes.VenueAccountQuery],
         responses=shapes.RemovedSerializer,
     )
     def delete(self, request: Request) -> Answer:
-        """Let go of the account; its secrets are wiped. Wants `X-2FA-Code` where two-factor sign-in is on."""
+        """Let go of the account, of several of the one of that `vault`; its secrets are wiped. Wants `X-2FA-Code` where
+        two-factor sign-in is on."""
+        network, vault = meant_by(request)
         venue_connections.disconnect(
             caller_of(request).user_id,
             venue=Venue.EXTENDED,
-            network=network_of(request),
+            network=network,
+            vault=vault,
             code=fresh_code_of(request),
             now=system_clock(),
         )

@@ -72,7 +72,9 @@ class StarkKey(models.Model):
 
 
 class VenueCredential(models.Model):
-    """A user's account at a venue, as it was proven when it was connected. Removed ones keep no secret."""
+    """A user's account at a venue, as it was proven when it was connected; one of several under the user's wallet, each
+    with a vault, an API key and a Stark key of its own. Removed ones keep no secret.
+    """
 
     uuid = models.UUIDField(default=public_id, unique=True, editable=False)
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="venue_credentials")
@@ -85,14 +87,14 @@ class VenueCredential(models.Model):
     vault = models.BigIntegerField()
     state = models.CharField(max_length=7, choices=CredentialState, default=CredentialState.ACTIVE)
     checked_at = models.DateTimeField()  # when the venue last confirmed key and vault
-    created_at = models.DateTimeField()
+    created_at = models.DateTimeField()  # since when it is connected, whatever its keys were
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["user", "venue", "network"],
+                fields=["user", "venue", "network", "vault"],
                 condition=~Q(state=CredentialState.REMOVED),
-                name="venue_credential_one_connected",
+                name="venue_credential_one_a_vault",
             ),
             models.UniqueConstraint(
                 fields=["venue", "network", "vault"],

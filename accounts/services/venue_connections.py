@@ -1,6 +1,6 @@
 """Accounts at venues: connected once the venue has confirmed them, used by their sealed keys, let go of again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -16,7 +16,7 @@ from accounts.sealing import seal, unseal
 from accounts.services import two_factor
 from accounts.services.locks import locked_user
 from accounts.services.stark_keys import BroughtKey, SealedKey, check_key, forget_private_key, hold_key
-from accounts.stark import from_hex
+from accounts.stark import as_hex, from_hex
 from astrade.core import audit
 from astrade.core.errors import ValidationFailed
 from astrade.venues.errors import InvalidVenueCredentials
@@ -28,6 +28,7 @@ from astrade.venues.extended.profiles import Network, profile_of
 
 PURPOSE = "venue_api_key"
 ACTIVE_AT_VENUE = "ACTIVE"
+ACCOUNTS_MAX = 10  # of one user on one network
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,13 @@ class ConnectedRow(Protocol):
 
 
 def connect_extended(user_id: int, *, offer: Offer, code: str | None, now: datetime) -> VenueCredential:
-    """Keep an account at Extended, once key pair and account are proven; takes the place of the one before.
+    """Keep an account at Extended, once key pair and account are proven: a further one, or where its vault is connected
+    already that one by new keys.
 
     Checks the keys here, spends the second factor's code where there is one, asks the venue outside of any transaction,
-    and only then writes. `venue_connected` is sent; before it `venue_disconnecting`, where the account before is
-    another one. Raises ValidationFailed, InvalidSignature, InvalidVenueCredentials with the field at fault,
-    TwoFactorRequired, TwoFactorInvalid, or VenueError where the venue refuses or is away; then nothing was changed.
+    and only then writes. `venue_connected` is sent. Raises ValidationFailed, InvalidSignature, InvalidVenueCredentials
+    with the field at fault, TwoFactorRequired, TwoFactorInvalid, or VenueError where the venue refuses or is away; then
+    nothing was changed.
     """
     check_network(offer.network)
     check_key(offer.key)
@@ -113,7 +115,7 @@ def keep_account(
     account_id = _check_account(offer, public_key=public_key, account=account)
     try:
         with transaction.atomic():
-            row = _connect(locked_user(user_id), offer, account_id=account_id, now=now)
+            row = _connect(locked_user(user_id), offer, public_key=as_hex(public_key), account_id=account_id, now=now)
             if also is not None:
                 also(row)
             return row
@@ -126,16 +128,20 @@ def keep_account(
         raise
 
 
-def disconnect(user_id: int, *, venue: Venue, network: Network, code: str | None, now: datetime) -> None:
+def disconnect(
+    user_id: int, *, venue: Venue, network: Network, vault: int | None = None, code: str | None, now: datetime
+) -> None:
     """Let go of an account and wipe its secrets; spends the second factor's code where there is one.
 
-    A receiver of `venue_disconnecting` may refuse. Raises NotFound where none is connected.
+    A receiver of `venue_disconnecting` may refuse. Raises NotFound where none is connected, ValidationFailed where
+    several are and `vault` names none.
     """
-    selectors.venue_credential_of(user_id, venue=venue, network=network)
+    selectors.venue_credential_of(user_id, venue=venue, network=network, vault=vault)
     two_factor.require_where_enrolled(user_id, code=code, now=now)
     with transaction.atomic():
         locked_user(user_id)
-        _let_go(selectors.venue_credential_of(user_id, venue=venue, network=network), actor_id=user_id)
+        row = selectors.venue_credential_of(user_id, venue=venue, network=network, vault=vault)
+        _let_go(row, actor_id=user_id)
 
 
 def disconnect_all(user: User) -> None:
@@ -181,12 +187,17 @@ def _check_account(offer: Offer, *, public_key: int, account: Account) -> int:
     return account.number
 
 
-def _connect(user: User, offer: Offer, *, account_id: int, now: datetime) -> VenueCredential:
-    before = selectors.venue_credentials_of(user.pk).filter(venue=Venue.EXTENDED, network=offer.network).first()
+def _connect(user: User, offer: Offer, *, public_key: str, account_id: int, now: datetime) -> VenueCredential:
+    connected = list(selectors.venue_credentials_at(user.pk, venue=Venue.EXTENDED, network=offer.network))
+    before = next((row for row in connected if row.vault == offer.vault), None)
     if before is not None:
-        _give_way(before, vault=offer.vault)
+        _wipe(before)
+        connected.remove(before)
+    _check_beside(connected, offer, public_key=public_key)
     key = hold_key(user, offer.key, network=offer.network, now=now)
     row = _new_row(user, offer, key=key, account_id=account_id, now=now)
+    row.created_at = now if before is None else before.created_at  # since when the account is connected
+    row.save()
     after = {"venue": row.venue, "network": row.network, "signing": row.signing, "vault": row.vault}
     audit.record("venue.connected", actor_id=user.pk, subject=row, after={**after, "public_key": key.public_key})
     replaces = before.pk if before else None
@@ -204,19 +215,17 @@ def _new_row(user: User, offer: Offer, *, key: StarkKey, account_id: int, now: d
         venue_account_id=account_id,
         vault=offer.vault,
         checked_at=now,
-        created_at=now,
     )
     row.api_key = seal(offer.api_key.encode(), purpose=PURPOSE, row=row.uuid)
-    row.save()
     return row
 
 
-def _give_way(before: VenueCredential, *, vault: int) -> None:
-    """The same account by new keys goes on; another one has to be let go of first."""
-    if before.vault == vault:
-        _wipe(before)
-    else:
-        _let_go(before, actor_id=before.user_id)
+def _check_beside(others: Sequence[VenueCredential], offer: Offer, *, public_key: str) -> None:
+    """A wallet has so many accounts at the venue, each with a key of its own (extended-api.md §2)."""
+    if len(others) >= ACCOUNTS_MAX:
+        raise ValidationFailed(details={"fields": {"vault": [f"At most {ACCOUNTS_MAX} accounts on one network."]}})
+    if public_key in {row.stark_key.public_key for row in others}:
+        raise offer.key.refused("This is the key of another account that is connected.")
 
 
 def _let_go(row: VenueCredential, *, actor_id: int) -> None:

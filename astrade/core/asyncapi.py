@@ -71,6 +71,7 @@ ACCOUNT_EVENTS: Mapping[str, str] = {
     "position_update": "A position changed",
     "balance_update": "Money moved",
     "withdrawal_update": "A withdrawal changed",
+    "transfer_update": "A transfer out of this account, which is at a venue, changed",
     "liquidation": "A step of a liquidation: orders cancelled, or part of a position closed, with its figures",
     "funding": "A position got or paid funding for an hour",
     "dead_man_switch": "The dead-man switch was set, switched off, or fired and cancelled all orders",

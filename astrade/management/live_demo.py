@@ -56,7 +56,8 @@ def connect(email: str, keys: Keys) -> str:
     user = User.objects.get(email=email)
     now = system_clock()
     accept(user, [{"document": one, "version": of} for one, of in settings.TERMS_VERSIONS.items()], ip=None, now=now)
-    row = VenueCredential.objects.filter(user=user, network=Network.TESTNET, state=CredentialState.ACTIVE).first()
+    connected = VenueCredential.objects.filter(user=user, network=Network.TESTNET, state=CredentialState.ACTIVE)
+    row = connected.filter(vault=keys["vault"]).first() or connected.order_by("pk").first()
     if row is None:
         key = BroughtKey(origin=KeyOrigin.IMPORTED, private_key=int(keys["stark_private_key"], 16))
         offer = Offer(

@@ -157,6 +157,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_AUTHENTICATION": [],
     "ENUM_NAME_OVERRIDES": {
         "AccountState": ["active", "frozen", "closed"],
+        "ConnectionSigning": "accounts.models.Signing",
+        "ConnectionState": "accounts.models.CredentialState",
+        "ConnectionVenue": "accounts.models.Venue",
         "HealthState": ["ok", "degraded", "unavailable"],
         "LiveState": ["ok"],
         "OrderSide": ["buy", "sell"],
@@ -298,6 +301,7 @@ CELERY_BEAT_SCHEDULE = {
     "live-accounts": {"task": "trading.tasks.sync_live_accounts", "schedule": 15.0},
     "unanswered-orders": {"task": "trading.tasks.resolve_unanswered_orders", "schedule": 5.0},
     "withdrawals": {"task": "trading.tasks.move_withdrawals", "schedule": 5.0},
+    "transfers": {"task": "trading.tasks.move_transfers", "schedule": 5.0},
     "ledger-check": {"task": "trading.tasks.check_ledger", "schedule": crontab(minute="17")},
     "balance-roots": {"task": "trading.tasks.make_balance_roots", "schedule": crontab(minute="1,21,41")},
     "balance-roots-check": {"task": "trading.tasks.check_balance_roots", "schedule": crontab(hour="2", minute="30")},

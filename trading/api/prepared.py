@@ -1,4 +1,4 @@
-"""The shapes of orders that their users sign."""
+"""The shapes of what users sign."""
 
 from typing import Any, ClassVar
 
@@ -6,7 +6,11 @@ from rest_framework import serializers
 
 from accounts.stark import from_hex
 from astrade.core.api.fields import Amount, Millis, Text
-from trading.api.forms import REQUIRED, Form, OrderForm
+from astrade.venues.extended.signing import Signature
+from trading.api.forms import REQUIRED, Form, OrderForm, WithdrawalForm
+from trading.api.schemas import choice
+from trading.domain.payments import PaymentState
+from trading.services.signatures import Signed
 
 
 class Felt(Text):
@@ -27,8 +31,8 @@ class SignatureForm(Form):
     s = Felt()
 
 
-class PlaceOrderForm(OrderForm):
-    """An order; where its user signs, with `prepared` of `/orders/prepare` and the signature of its hash."""
+class SignedForm(Form):
+    """Where the user signs: what was prepared, and the signature of its hash."""
 
     prepared = serializers.UUIDField(required=False)
     signature = SignatureForm(required=False)
@@ -41,13 +45,37 @@ class PlaceOrderForm(OrderForm):
         return attrs
 
 
-class PreparedOrderOut(serializers.Serializer[Any]):
-    """What the user's key signs: `hash`, made of `message` under `domain`. The same order is then placed with
-    `prepared` and the signature; numbers of the message are decimal text.
+def signed_of(form: dict[str, Any]) -> Signed | None:
+    """The user's signature in a validated `SignedForm`."""
+    pair = form.get("signature")
+    return None if pair is None else Signed(form["prepared"], Signature(pair["r"], pair["s"]))
+
+
+class PlaceOrderForm(SignedForm, OrderForm):
+    """An order; where its user signs, with `prepared` of `/orders/prepare` and the signature of its hash."""
+
+
+class AskWithdrawalForm(SignedForm, WithdrawalForm):
+    """A withdrawal; where its user signs, with `prepared` of `/withdrawals/prepare` and the signature of its hash."""
+
+
+class PreparedOut(serializers.Serializer[Any]):
+    """What the user's key signs: `hash`, made of `message` under `domain`, whose numbers are decimal text. The same
+    call is then made with `prepared` and the signature.
     """
 
     prepared = serializers.UUIDField()
     submit_before = Millis()
+    nonce = serializers.CharField()
+    stark_public_key = serializers.CharField()
+    domain = serializers.DictField(child=serializers.CharField())
+    message = serializers.DictField(child=serializers.CharField())
+    hash = serializers.CharField()
+
+
+class PreparedOrderOut(PreparedOut):
+    """An order to be signed."""
+
     client_order_id = serializers.CharField()
     symbol = serializers.CharField()
     side = serializers.CharField()
@@ -55,9 +83,16 @@ class PreparedOrderOut(serializers.Serializer[Any]):
     quantity = Amount()
     price = Amount(help_text="The worst one; of a market order too")
     fee_rate = Amount(help_text="The highest fee, as a share of the notional")
-    nonce = serializers.CharField()
     expires_at = Millis()
-    stark_public_key = serializers.CharField()
-    domain = serializers.DictField(child=serializers.CharField())
-    message = serializers.DictField(child=serializers.CharField())
-    hash = serializers.CharField()
+
+
+class PreparedWithdrawalOut(PreparedOut):
+    """A withdrawal to be signed; `status` is the one that it will begin with."""
+
+    account = serializers.UUIDField()
+    address_id = serializers.UUIDField()
+    address = serializers.CharField()
+    asset = serializers.CharField()
+    amount = Amount()
+    status = choice([PaymentState.REQUESTED, PaymentState.AWAITING_APPROVAL])
+    send_before = Millis(help_text="Not sent by then, it fails: what was signed expires")

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from astrade.core.api.fields import Amount, Millis
 from trading.domain.lifecycle import OrderSource, OrderStatus, OrderType, Side, TimeInForce
 from trading.domain.limits import OWN_LIMITS
-from trading.domain.withdrawals import WithdrawalState
+from trading.domain.payments import PaymentState
 
 
 def choice(enum: Any, **kwargs: Any) -> serializers.ChoiceField:
@@ -237,13 +237,28 @@ class FeeOut(serializers.Serializer[Any]):
     minimum_fee = Amount()
 
 
+TRANSFER_STATES = [
+    PaymentState.REQUESTED,
+    PaymentState.SENT,
+    PaymentState.UNKNOWN,
+    PaymentState.SETTLED,
+    PaymentState.FAILED,
+]
+
+
 class TransferOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     from_account = serializers.UUIDField()
     to_account = serializers.UUIDField()
     asset = serializers.CharField()
     amount = Amount()
+    status = choice(TRANSFER_STATES, help_text="Of practice money settled at once")
+    reason = serializers.CharField(allow_blank=True)
+    message = serializers.CharField(allow_blank=True, help_text="The venue's own words")
+    venue_transfer_id = serializers.CharField(allow_null=True)
     at = Millis()
+    sent_at = Millis(allow_null=True)
+    ended_at = Millis(allow_null=True)
 
 
 class DepositOut(serializers.Serializer[Any]):
@@ -288,7 +303,7 @@ class WithdrawalOut(serializers.Serializer[Any]):
     asset = serializers.CharField()
     amount = Amount()
     fee = Amount(allow_null=True, help_text="Part of the amount; null until the venue tells")
-    status = choice(WithdrawalState)
+    status = choice(PaymentState)
     reason = serializers.CharField(allow_blank=True)
     message = serializers.CharField(allow_blank=True, help_text="The venue's or the staff's own words")
     venue_withdrawal_id = serializers.CharField(allow_null=True)

@@ -50,6 +50,7 @@ urlpatterns = [
     path("deposits/faucet", funds.FaucetView.as_view()),
     path("deposits/instructions", funds.DepositInstructionsView.as_view()),
     path("withdrawals", withdrawals.WithdrawalsView.as_view()),
+    path("withdrawals/prepare", withdrawals.PrepareWithdrawalView.as_view()),
     path("withdrawals/<uuid:withdrawal_id>", withdrawals.WithdrawalView.as_view()),
     path("withdrawal-addresses", withdrawals.WithdrawalAddressesView.as_view()),
     path("withdrawal-addresses/<uuid:address_id>", withdrawals.WithdrawalAddressView.as_view()),

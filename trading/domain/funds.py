@@ -2,14 +2,19 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Protocol
+from uuid import UUID
 
 from astrade.core import errors
-from astrade.core.money import floor_cash
+from astrade.core.clock import to_ms
+from astrade.core.money import floor_cash, plain
 from trading.domain.admission import check_account
 from trading.domain.batch import Batch
-from trading.domain.bodies import balance_body
-from trading.domain.lifecycle import EntryKind, LedgerAccount
+from trading.domain.bodies import Body, balance_body
+from trading.domain.holds import place_hold
+from trading.domain.lifecycle import EntryKind, HoldPurpose, LedgerAccount
 from trading.domain.margin import Board, summarise
+from trading.domain.payments import PaymentState, moment
 from trading.domain.state import AccountState
 
 TRANSFER_MIN = Decimal("0.01")
@@ -24,18 +29,35 @@ def transfer(out: Batch, into: Batch, *, amount: Decimal, board: Board, stale_af
     Raises AmountBelowMinimum, InsufficientWithdrawable, MarketDataStale where a position of the sender can't be valued,
     UserFrozen or AccountFrozen.
     """
-    check_account(out.account)
     check_account(into.account)
-    if amount < TRANSFER_MIN:
-        raise errors.AmountBelowMinimum(details={"amount": amount, "min": TRANSFER_MIN})
-    check_valued(out.account, board, now=out.now, stale_after_s=stale_after_s)
-    withdrawable = floor_cash(summarise(out.account, board).withdrawable)
-    if amount > withdrawable:
-        raise errors.InsufficientWithdrawable(details={"amount": amount, "withdrawable": withdrawable})
+    check_transfer(out, amount=amount, board=board, stale_after_s=stale_after_s)
     out.post(EntryKind.TRANSFER, amount=-amount, against=LedgerAccount.CLEARING, reference=reference)
     into.post(EntryKind.TRANSFER, amount=amount, against=LedgerAccount.CLEARING, reference=reference)
     for batch in (out, into):
         tell_balance(batch, board)
+
+
+def hold_for_transfer(out: Batch, *, amount: Decimal, board: Board, stale_after_s: float, reference: str) -> None:
+    """Hold what is transferred at a venue until its history shows that it has left; raises as `transfer`."""
+    check_transfer(out, amount=amount, board=board, stale_after_s=stale_after_s)
+    place_hold(out, amount=amount, purpose=HoldPurpose.TRANSFER, reference=reference)
+    tell_balance(out, board)
+
+
+def check_transfer(out: Batch, *, amount: Decimal, board: Board, stale_after_s: float) -> None:
+    """Whether an amount may go from an account to another; raises as `transfer`."""
+    check_account(out.account)
+    if amount < TRANSFER_MIN:
+        raise errors.AmountBelowMinimum(details={"amount": amount, "min": TRANSFER_MIN})
+    check_withdrawable(out, amount=amount, board=board, stale_after_s=stale_after_s)
+
+
+def check_withdrawable(out: Batch, *, amount: Decimal, board: Board, stale_after_s: float) -> None:
+    """Whether an amount may leave an account. Raises MarketDataStale, InsufficientWithdrawable."""
+    check_valued(out.account, board, now=out.now, stale_after_s=stale_after_s)
+    withdrawable = floor_cash(summarise(out.account, board).withdrawable)
+    if amount > withdrawable:
+        raise errors.InsufficientWithdrawable(details={"amount": amount, "withdrawable": withdrawable})
 
 
 def faucet(batch: Batch, *, amount: Decimal, granted_today: Decimal, board: Board, reference: str) -> None:
@@ -68,6 +90,55 @@ def check_valued(account: AccountState, board: Board, *, now: datetime, stale_af
 def tell_balance(batch: Batch, board: Board) -> None:
     """The `balance_update` of what was booked."""
     batch.emit("balance_update", balance_body(summarise(batch.account, board), asset=batch.account.cash.asset))
+
+
+class SentTransfer(Protocol):
+    """What a body shows of a transfer at a venue."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def venue_movement_id(self) -> str | None: ...
+    @property
+    def signed_at(self) -> datetime | None: ...
+    @property
+    def ended_at(self) -> datetime | None: ...
+
+
+class TransferLike(Protocol):
+    """What a body shows of every transfer."""
+
+    @property
+    def uuid(self) -> UUID: ...
+    @property
+    def asset(self) -> str: ...
+    @property
+    def amount(self) -> Decimal: ...
+    @property
+    def at(self) -> datetime: ...
+
+
+def transfer_body(row: TransferLike, *, sender: UUID, receiver: UUID, at_venue: SentTransfer | None) -> Body:
+    """A transfer as its owner sees it; one of practice money is settled at once. `message` is the venue's own words."""
+    sent_at, ended_at = (row.at, row.at) if at_venue is None else (at_venue.signed_at, at_venue.ended_at)
+    return {
+        "id": str(row.uuid),
+        "from_account": str(sender),
+        "to_account": str(receiver),
+        "asset": row.asset,
+        "amount": plain(row.amount),
+        "status": str(PaymentState.SETTLED if at_venue is None else at_venue.state),
+        "reason": "" if at_venue is None else at_venue.reason,
+        "message": "" if at_venue is None else at_venue.message,
+        "venue_transfer_id": None if at_venue is None else at_venue.venue_movement_id,
+        "at": to_ms(row.at),
+        "sent_at": moment(sent_at),
+        "ended_at": moment(ended_at),
+    }
 
 
 def utc_day(at: datetime) -> datetime:

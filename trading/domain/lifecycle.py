@@ -99,6 +99,7 @@ class HoldPurpose(StrEnum):
 
     ADJUSTMENT = "adjustment"
     WITHDRAWAL = "withdrawal"
+    TRANSFER = "transfer"
 
 
 class HoldState(StrEnum):

@@ -95,6 +95,7 @@ class MovementStatus(StrEnum):
 class ShownMovement:
     """Money that came or left at the venue, or is on its way. `amount` is in the account's currency, negative for what
     leaves; a `fee` is part of it: the account's signature lets out no more than the amount. `at` is the venue's time.
+    `counterparty` is the venue's id of the account at the other end of a transfer, where it names one.
     """
 
     movement_id: str
@@ -103,3 +104,4 @@ class ShownMovement:
     amount: Decimal
     fee: Decimal | None
     at: datetime
+    counterparty: str | None = None

@@ -2,7 +2,7 @@ from trading.models.account import CashBalance, EquitySnapshot, MarketSetting, T
 from trading.models.adjustment import AdjustmentProposal
 from trading.models.dead_man_switch import DeadManSwitch
 from trading.models.event import Event, ReaderPosition
-from trading.models.funds import Deposit, Transfer
+from trading.models.funds import Deposit, Transfer, VenueTransfer
 from trading.models.hold import Hold
 from trading.models.ledger import JournalEntry, Posting
 from trading.models.margin import FundingHour, FundingPayment, Liquidation
@@ -13,7 +13,7 @@ from trading.models.proof import BalanceLeaf, BalanceRoot, BalanceTreeLevel
 from trading.models.risk import RiskDay, TradingHalt
 from trading.models.twap import TwapPlan
 from trading.models.venue_order import Case, VenueMessage, VenueOrder
-from trading.models.withdrawal import VenueMovement, Withdrawal, WithdrawalAddress
+from trading.models.withdrawal import PreparedWithdrawal, VenueMovement, Withdrawal, WithdrawalAddress
 
 __all__ = [
     "AdjustmentProposal",
@@ -40,6 +40,7 @@ __all__ = [
     "Position",
     "Posting",
     "PreparedOrder",
+    "PreparedWithdrawal",
     "ReaderPosition",
     "RiskDay",
     "TradingAccount",
@@ -49,6 +50,7 @@ __all__ = [
     "VenueMessage",
     "VenueMovement",
     "VenueOrder",
+    "VenueTransfer",
     "Withdrawal",
     "WithdrawalAddress",
 ]

@@ -5,11 +5,16 @@ from django.db.models import F, Q
 
 from astrade.core.fields import AmountField, public_id
 from astrade.core.money import plain
+from trading.domain.lifecycle import EntryKind, LedgerAccount
 from trading.models.account import TradingAccount
+from trading.models.ledger import JournalEntry
+from trading.models.payment import VenuePayment, payment_indexes, payment_rules
 
 
 class Transfer(models.Model):
-    """Cash that went from one account to another; its two entries have the reference `transfer:<uuid>`."""
+    """Cash from one account to another; its two entries have the reference `transfer:<uuid>`. Between live accounts
+    `at_venue` tells what became of it.
+    """
 
     uuid = models.UUIDField(default=public_id, unique=True, editable=False)
     from_account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="transfers_out", db_index=False)
@@ -30,6 +35,27 @@ class Transfer(models.Model):
 
     def __str__(self) -> str:
         return f"{plain(self.amount)} {self.asset}"
+
+
+class VenueTransfer(VenuePayment):
+    """A transfer on its way at a venue, with the id of its `transfer`; `account` is the sender's. It is settled once it
+    has left; what arrives is booked by the receiver's history (`trading.models.VenueMovement`).
+    """
+
+    kind = EntryKind.TRANSFER
+    against = LedgerAccount.CLEARING
+    shown_with = ("account", "transfer__from_account", "transfer__to_account")
+
+    account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="venue_transfers", db_index=False)
+    transfer = models.OneToOneField(Transfer, models.PROTECT, related_name="at_venue")
+    entry = models.OneToOneField(JournalEntry, models.PROTECT, null=True, blank=True, related_name="venue_transfer")
+
+    class Meta:
+        constraints = payment_rules("venue_transfer")
+        indexes = payment_indexes("venue_transfer")
+
+    def __str__(self) -> str:
+        return f"{plain(self.amount)} ({self.state})"
 
 
 class Deposit(models.Model):

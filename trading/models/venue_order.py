@@ -90,6 +90,8 @@ class Case(models.Model):
         UNKNOWN_WITHDRAWAL = "unknown_withdrawal"
         SETTLED_AFTER_FAILURE = "settled_after_failure"
         WITHDRAWAL_DIFFERS = "withdrawal_differs"
+        UNKNOWN_TRANSFER = "unknown_transfer"
+        TRANSFER_DIFFERS = "transfer_differs"
 
     account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="cases")
     kind = models.CharField(max_length=32, choices=Kind.choices)

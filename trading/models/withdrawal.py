@@ -8,11 +8,15 @@ from accounts.models.venue import NETWORKS
 from astrade.core.fields import AmountField, public_id
 from astrade.core.money import plain
 from astrade.venues.extended.profiles import Network
+from trading.domain.lifecycle import EntryKind, LedgerAccount
+from trading.domain.payments import PaymentState
 from trading.domain.reports import MovementKind, MovementStatus
-from trading.domain.withdrawals import OPEN, UNANSWERED, WithdrawalState
 from trading.models.account import TradingAccount
 from trading.models.base import choices_of
+from trading.models.funds import VenueTransfer
 from trading.models.ledger import JournalEntry
+from trading.models.payment import VenuePayment, payment_indexes, payment_rules
+from trading.models.prepared import Prepared, prepared_rules
 
 
 class WithdrawalAddress(models.Model):
@@ -47,91 +51,77 @@ class WithdrawalAddress(models.Model):
         return self.address
 
 
-class Withdrawal(models.Model):
-    """Collateral that leaves a live account for one of its user's addresses; changed under the account's lock.
+class Withdrawal(VenuePayment):
+    """A payment to one of its user's addresses. `fee` is a part of the amount."""
 
-    Its amount is held under `withdrawal:<uuid>` from the request until it is settled (`entry` took it) or ended.
-    `nonce` is the signature's salt, `signed_at` the instant that was signed: both are committed before anything is
-    sent, and what was signed is sent once or not at all. `deadline_at`: whoever sends it has an answer or has given up
-    by then. `lookups` count the answers "not found" (DESIGN §4.2).
-    """
+    kind = EntryKind.WITHDRAWAL
+    against = LedgerAccount.EXTERNAL
+    shown_with = ("account", "address")
 
-    uuid = models.UUIDField(default=public_id, unique=True, editable=False)
     account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="withdrawals", db_index=False)
     address = models.ForeignKey(WithdrawalAddress, models.PROTECT, related_name="withdrawals", db_index=False)
     asset = models.CharField(max_length=16)
-    amount = AmountField()
-    state = models.CharField(max_length=20, choices=choices_of(WithdrawalState), default=WithdrawalState.REQUESTED)
-    reason = models.CharField(max_length=64, blank=True, default="")
-    message = models.CharField(max_length=300, blank=True, default="")  # the venue's own words
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     requested_at = models.DateTimeField()
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     decided_at = models.DateTimeField(null=True, blank=True)
-    stark_public_key = models.CharField(max_length=66, null=True, blank=True)  # noqa: DJ001 - not signed yet
-    nonce = models.BigIntegerField(null=True, blank=True)
-    signed_at = models.DateTimeField(null=True, blank=True)
-    deadline_at = models.DateTimeField(null=True, blank=True)
-    venue_withdrawal_id = models.CharField(max_length=128, null=True, blank=True)  # noqa: DJ001 - not answered yet
     fee = AmountField(null=True, blank=True)
-    lookups = models.PositiveSmallIntegerField(default=0)
-    first_lookup_at = models.DateTimeField(null=True, blank=True)
-    last_lookup_at = models.DateTimeField(null=True, blank=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
     entry = models.OneToOneField(JournalEntry, models.PROTECT, null=True, blank=True, related_name="withdrawal")
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(amount__gt=0), name="withdrawal_moves_something"),
+            *payment_rules("withdrawal"),
             models.CheckConstraint(
                 condition=~Q(decided_by=F("requested_by")), name="withdrawal_decided_by_somebody_else"
             ),
-            models.UniqueConstraint(
-                fields=["stark_public_key", "nonce"], condition=Q(nonce__isnull=False), name="withdrawal_nonce_once"
-            ),
-            models.UniqueConstraint(
-                fields=["account", "venue_withdrawal_id"],
-                condition=Q(venue_withdrawal_id__isnull=False),
-                name="withdrawal_venue_id_once",
-            ),
-            models.UniqueConstraint(
-                fields=["account"],
-                condition=Q(state__in=sorted(UNANSWERED), signed_at__isnull=False, venue_withdrawal_id__isnull=True),
-                name="withdrawal_one_unanswered_an_account",
-            ),
             models.CheckConstraint(
-                condition=Q(state=WithdrawalState.SETTLED, entry__isnull=False)
-                | (~Q(state=WithdrawalState.SETTLED) & Q(entry=None)),
-                name="withdrawal_settled_by_an_entry",
-            ),
-            models.CheckConstraint(
-                condition=~Q(state=WithdrawalState.CANCELLED) | Q(signed_at=None),
+                condition=~Q(state=PaymentState.CANCELLED) | Q(signed_at=None),
                 name="withdrawal_cancelled_was_not_sent",
             ),
             models.CheckConstraint(
-                condition=~Q(state=WithdrawalState.APPROVED) | Q(decided_by__isnull=False),
+                condition=~Q(state=PaymentState.APPROVED) | Q(decided_by__isnull=False),
                 name="withdrawal_approved_by_somebody",
             ),
         ]
-        indexes = [
-            models.Index(fields=["account", "-id"], name="withdrawal_by_account"),
-            models.Index(
-                fields=["id"],
-                condition=Q(state__in=sorted(OPEN)),
-                name="withdrawal_under_way",
-            ),
-        ]
+        indexes = payment_indexes("withdrawal")
 
     def __str__(self) -> str:
         return f"{plain(self.amount)} {self.asset} ({self.state})"
 
 
+class PreparedWithdrawal(Prepared):
+    """A withdrawal that its user signs; once asked for, `withdrawal` with the signature it is sent with.
+
+    `prepared_at` is signed, with the instant that follows from it; what isn't sent before `send_before` the venue would
+    refuse (extended-api.md §8, 1604).
+    """
+
+    spent_by = "withdrawal"
+
+    prepared_at = models.DateTimeField()
+    send_before = models.DateTimeField()
+    withdrawal = models.OneToOneField(Withdrawal, models.PROTECT, null=True, related_name="prepared")
+    signature_r = models.CharField(max_length=66, null=True)  # noqa: DJ001 - not signed yet
+    signature_s = models.CharField(max_length=66, null=True)  # noqa: DJ001 - not signed yet
+
+    class Meta:
+        constraints = [
+            *prepared_rules("prepared_withdrawal"),
+            models.CheckConstraint(
+                condition=Q(withdrawal=None, signature_r=None, signature_s=None)
+                | Q(withdrawal__isnull=False, signature_r__isnull=False, signature_s__isnull=False),
+                name="prepared_withdrawal_is_signed",
+            ),
+        ]
+
+
 class VenueMovement(models.Model):
     """One line of the venue's history of funds, as it was shown last; booked once, by `entry`.
 
-    What was there when the books began `is_opening`: it is in the opening balance and never booked.
+    What was there when the books began `is_opening`: it is in the opening balance and never booked. `transfer` is the
+    one of ours that arrives with it; each arrives once.
     """
 
     account = models.ForeignKey(TradingAccount, models.PROTECT, related_name="+", db_index=False)
@@ -143,6 +133,7 @@ class VenueMovement(models.Model):
     at = models.DateTimeField()
     is_opening = models.BooleanField(default=False)
     entry = models.OneToOneField(JournalEntry, models.PROTECT, null=True, blank=True, related_name="+")
+    transfer = models.OneToOneField(VenueTransfer, models.PROTECT, null=True, blank=True, related_name="arrival")
 
     class Meta:
         constraints = [

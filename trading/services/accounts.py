@@ -145,7 +145,7 @@ def close_account(*, account: AccountRef) -> TradingAccount:
         with booking(AccountRef(account_id=found.pk)) as batch:
             state = batch.account
             is_holding = any(position.quantity for position in state.positions.values())
-            if state.open_orders or is_holding or selectors.open_withdrawals([state.id]).exists():
+            if state.open_orders or is_holding or selectors.have_open_payments([state.id]):
                 raise errors.OpenPositions
         closing = next(row for row in owned if row.pk == found.pk)
         if closing.state != TradingAccount.State.CLOSED:

@@ -16,6 +16,7 @@ from trading.domain.margin import Board
 from trading.loading import AccountRef
 from trading.models import Deposit, TradingAccount, Transfer
 from trading.services.bookings import booking
+from trading.services.live_transfers import is_reachable, request_transfer
 from trading.venues.choice import venue_account
 
 
@@ -28,16 +29,25 @@ class Granted:
 
 
 def transfer(*, sender: AccountRef, to_account: UUID, asset: str | None, amount: Decimal, board: Board) -> Transfer:
-    """Move cash to another account of the same user, venue, network and currency, both entries in one transaction.
-    `board` was read before any transaction began.
+    """Move cash to another account of the same user, venue, network and currency: practice money at once, money at a
+    venue by it (`trading.services.live_transfers`). `board` was read before any transaction began.
 
-    Locks both accounts by rising row id, so that crossing transfers wait for each other and never deadlock. Raises
-    NotFound for the sender, UnknownDestination, ValidationFailed, and what `trading.domain.funds.transfer` refuses.
+    Raises NotFound for the sender, UnknownDestination, ValidationFailed, what `trading.domain.funds.transfer` refuses
+    and for a live account what `request_transfer` does.
     """
     source = selectors.account_by_ref(sender)
     target = _destination(source, to_account)
     _check_asset(source, asset)
     _check_scale(amount)
+    if source.venue != TradingAccount.Venue.PRACTICE:
+        return request_transfer(source, target, amount=amount, board=board)
+    return _move(source, target, amount=amount, board=board)
+
+
+def _move(source: TradingAccount, target: TradingAccount, *, amount: Decimal, board: Board) -> Transfer:
+    """Both entries in one transaction. Locks both accounts by rising row id, so that crossing transfers wait for each
+    other and never deadlock.
+    """
     uuid = uuid4()
     first, second = sorted((source.pk, target.pk))
     with (
@@ -63,8 +73,9 @@ def _destination(source: TradingAccount, to_account: UUID) -> TradingAccount:
     if to_account == source.uuid:
         raise errors.ValidationFailed(details={"fields": {"to_account": ["Must be another account."]}})
     owned = TradingAccount.objects.filter(user_id=source.user_id, uuid=to_account)
-    target = owned.filter(venue=source.venue, network=source.network, currency=source.currency).first()
-    if target is None or source.venue != TradingAccount.Venue.PRACTICE:  # a user has one live account a network
+    alike = owned.filter(venue=source.venue, network=source.network, currency=source.currency)
+    target = alike.select_related("credential").first()
+    if target is None or (source.venue != TradingAccount.Venue.PRACTICE and not is_reachable(target)):
         raise errors.UnknownDestination(details={"to_account": str(to_account)})
     return target
 

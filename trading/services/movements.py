@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Min
+from django.db.models import Min, QuerySet
 
 from astrade.core.clock import system_clock
 from astrade.core.money import plain
@@ -17,24 +17,24 @@ from trading.domain.batch import Batch
 from trading.domain.funds import tell_balance
 from trading.domain.lifecycle import EntryKind, LedgerAccount
 from trading.domain.margin import Board
+from trading.domain.payments import ARRIVES_WITHIN, UNANSWERED, PaymentState, possible_sums
 from trading.domain.reports import MovementKind, MovementStatus, ShownMovement
-from trading.domain.withdrawals import UNANSWERED, WithdrawalState, possible_sums
 from trading.loading import AccountRef
-from trading.models import Case, Deposit, TradingAccount, VenueMovement, Withdrawal
+from trading.models import Case, Deposit, TradingAccount, VenueMovement, VenueTransfer, Withdrawal
 from trading.services.bookings import booking, present_board
 from trading.services.cases import open_case
-from trading.services.withdrawal_states import NOT_FOUND, end_failed, settle, take_as_sent
+from trading.services.movement_matching import arrival_of, payment_of
+from trading.services.payments import P, Payment, end_failed, settle, take_as_sent
 from trading.venues.base import VenueAccount
 
 LOOKS_BACK = timedelta(days=7)
-CLOCKS_DIFFER_BY = timedelta(minutes=5)
-ARRIVES_WITHIN = timedelta(hours=1)  # of its deadline: later nothing of a request is on its way any more
 ENTRIES = {
     MovementKind.DEPOSIT: EntryKind.DEPOSIT,
     MovementKind.CLAIM: EntryKind.DEPOSIT,
     MovementKind.TRANSFER: EntryKind.TRANSFER,
     MovementKind.WITHDRAWAL: EntryKind.WITHDRAWAL,
 }  # what is of another kind is not booked, and a difference of the balance
+DIFFERS = {Withdrawal: Case.Kind.WITHDRAWAL_DIFFERS, VenueTransfer: Case.Kind.TRANSFER_DIFFERS}
 SOURCES = {MovementKind.DEPOSIT: Deposit.Source.VENUE, MovementKind.CLAIM: Deposit.Source.CLAIM}
 
 
@@ -108,7 +108,8 @@ def _row(account_id: int, shown: ShownMovement, *, is_opening: bool) -> VenueMov
 def record_movement(account_id: int, shown: ShownMovement, *, board: Board) -> bool:
     """Follow one line of the history; False where nothing of it is new. Locks the account.
 
-    One that belongs to a withdrawal of ours moves that; of any other what was completed is booked.
+    One that belongs to a payment of ours moves that; of any other what was completed is booked, and what arrives from
+    another account of the user's comes through `clearing`.
     """
     with booking(AccountRef(account_id=account_id)) as batch:
         found = VenueMovement.objects.filter(account_id=account_id, movement_id=shown.movement_id).first()
@@ -117,46 +118,29 @@ def record_movement(account_id: int, shown: ShownMovement, *, board: Board) -> b
         row = found or _row(account_id, shown, is_opening=False)
         row.status, row.amount, row.fee = shown.status, shown.amount, shown.fee
         if not row.is_opening:
-            ours = _ours(account_id, shown)
-            if ours is not None:
-                row.entry_id = _follow(batch, ours, shown, board=board)
-            elif shown.status is MovementStatus.COMPLETED and shown.kind in ENTRIES:
-                row.entry_id = _book(batch, shown, board=board)
+            _apply(batch, row, shown, board=board)
         row.save()
     return True
 
 
-def _ours(account_id: int, shown: ShownMovement) -> Withdrawal | None:
-    """The withdrawal that a line is of: by the venue's id, or by amount and time one whose id was never learnt.
-
-    Withdrawals of one account go out one by one, so at most one waits for its id; one that was called failed as not
-    found may have arrived late. Of one made elsewhere for the same amount at that time it can't be told apart: all are
-    paid to the same linked wallet, and each line is booked once whichever of them it is taken for.
-    """
-    if shown.kind is not MovementKind.WITHDRAWAL:
-        return None
-    of_account = Withdrawal.objects.filter(account_id=account_id)
-    named = of_account.filter(venue_withdrawal_id=shown.movement_id).first()
-    if named is not None:
-        return named
-    nameless = of_account.filter(
-        venue_withdrawal_id=None,
-        amount=-shown.amount,
-        signed_at__lte=shown.at + CLOCKS_DIFFER_BY,
-        deadline_at__gte=shown.at - ARRIVES_WITHIN,
-    )
-    waiting = nameless.filter(state__in=sorted(UNANSWERED)).order_by("pk").first()
-    return waiting or nameless.filter(state=WithdrawalState.FAILED, reason=NOT_FOUND).order_by("pk").first()
+def _apply(batch: Batch, row: VenueMovement, shown: ShownMovement, *, board: Board) -> None:
+    ours = payment_of(batch.account.id, shown)
+    if ours is not None:
+        row.entry_id = _follow(batch, ours, shown, board=board)
+        return
+    row.transfer = arrival_of(batch.account.id, shown, row=row)
+    if shown.status is MovementStatus.COMPLETED and shown.kind in ENTRIES:
+        row.entry_id = _book(batch, shown, board=board, arriving=row.transfer)
 
 
-def _follow(batch: Batch, row: Withdrawal, shown: ShownMovement, *, board: Board) -> int | None:
-    """Move a withdrawal as the venue shows it; returns the entry, if that booked one."""
-    if row.venue_withdrawal_id is None:
-        row.venue_withdrawal_id = shown.movement_id
+def _follow(batch: Batch, row: Payment, shown: ShownMovement, *, board: Board) -> int | None:
+    """Move a payment as the venue shows it; returns the entry, if that booked one."""
+    if row.venue_movement_id is None:
+        row.venue_movement_id = shown.movement_id
     figures = {"asked": plain(row.amount), "venue": plain(-shown.amount), "movement": shown.movement_id}
     if shown.amount != -row.amount:
-        open_case(batch.account.id, Case.Kind.WITHDRAWAL_DIFFERS, subject=str(row.uuid), figures=figures)
-    if row.state == WithdrawalState.FAILED and shown.status is not MovementStatus.REJECTED:
+        open_case(batch.account.id, DIFFERS[type(row)], subject=str(row.uuid), figures=figures)
+    if row.state == PaymentState.FAILED and shown.status is not MovementStatus.REJECTED:
         open_case(batch.account.id, Case.Kind.SETTLED_AFTER_FAILURE, subject=str(row.uuid), figures=figures)
     if shown.status is MovementStatus.COMPLETED:
         return settle(batch, row, amount=-shown.amount, fee=shown.fee, board=board)
@@ -167,13 +151,17 @@ def _follow(batch: Batch, row: Withdrawal, shown: ShownMovement, *, board: Board
     return None
 
 
-def _book(batch: Batch, shown: ShownMovement, *, board: Board) -> int | None:
-    """One entry against the outside world, and for what came in a deposit."""
+def _book(batch: Batch, shown: ShownMovement, *, board: Board, arriving: VenueTransfer | None) -> int | None:
+    """One entry: the other half of a transfer of ours, else against the outside, and for what came in a deposit."""
     if not shown.amount:
         return None
     uuid = batch.new_uuid()
     kind = ENTRIES[shown.kind]
-    batch.post(kind, amount=shown.amount, against=LedgerAccount.EXTERNAL, reference=f"{kind}:{uuid}")
+    if arriving is None:
+        batch.post(kind, amount=shown.amount, against=LedgerAccount.EXTERNAL, reference=f"{kind}:{uuid}")
+    else:
+        _check_arrival(batch, arriving, shown)
+        batch.post(kind, amount=shown.amount, against=arriving.against, reference=arriving.reference)
     entry_id: int = batch.inserts["entry"][-1]["id"]
     if shown.kind in SOURCES and shown.amount > 0:
         Deposit.objects.create(
@@ -188,16 +176,32 @@ def _book(batch: Batch, shown: ShownMovement, *, board: Board) -> int | None:
     return entry_id
 
 
+def _check_arrival(batch: Batch, row: VenueTransfer, shown: ShownMovement) -> None:
+    if shown.amount != row.amount:
+        figures = {"sent": plain(row.amount), "arrived": plain(shown.amount), "movement": shown.movement_id}
+        open_case(batch.account.id, Case.Kind.TRANSFER_DIFFERS, subject=str(row.uuid), figures=figures)
+
+
 def off_balance(account_id: int) -> set[Decimal]:
-    """By how much the venue's balance may be lower than ours while withdrawals are on their way: it takes them off when
-    it takes them, our books when they are completed.
+    """By how much the venue's balance may be lower than ours while payments are on their way: it takes them off when it
+    takes them, our books when they are completed. What comes from another account of ours makes it higher.
     """
     leaving = VenueMovement.objects.filter(
         account_id=account_id, status=MovementStatus.PENDING, is_opening=False, amount__lt=0
     )
     shown = dict(leaving.values_list("movement_id", "amount"))
-    ours = Withdrawal.objects.filter(
-        account_id=account_id, state__in=[*sorted(UNANSWERED), WithdrawalState.SENT], signed_at__isnull=False
+    ours = (
+        *_under_way(Withdrawal).filter(account_id=account_id).values_list("venue_movement_id", "amount"),
+        *_under_way(VenueTransfer).filter(account_id=account_id).values_list("venue_movement_id", "amount"),
     )
-    unseen = [amount for name, amount in ours.values_list("venue_withdrawal_id", "amount") if name not in shown]
-    return possible_sums([*(-amount for amount in shown.values()), *unseen])
+    unseen = [amount for name, amount in ours if name not in shown]
+    coming = _under_way(VenueTransfer, PaymentState.SETTLED).filter(
+        transfer__to_account_id=account_id, arrival__entry=None, deadline_at__gt=system_clock() - ARRIVES_WITHIN
+    )
+    arriving = [-amount for amount in coming.values_list("amount", flat=True)]
+    return possible_sums([*(-amount for amount in shown.values()), *unseen, *arriving])
+
+
+def _under_way(model: type[P], *also: PaymentState) -> QuerySet[P]:
+    states = [*sorted(UNANSWERED), PaymentState.SENT, *also]
+    return model.objects.filter(state__in=states, signed_at__isnull=False)

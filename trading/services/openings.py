@@ -27,7 +27,7 @@ from trading.domain.reports import ShownMovement, ShownOrder, VenueTrade
 from trading.loading import AccountRef
 from trading.models import CashBalance, Order, TradingAccount, VenueOrder
 from trading.models.account import MAX_LEVERAGE
-from trading.selectors import open_withdrawals
+from trading.selectors import have_open_payments
 from trading.services.accounts import first_limits, retire
 from trading.services.bookings import booking, present_board
 from trading.services.movements import LOOKS_BACK, remember_opening
@@ -53,7 +53,7 @@ def make_live_account(*, user_id: int, credential_id: int, replaces: int | None)
     now = timezone.now()
     account = TradingAccount.objects.create(
         user_id=user_id,
-        name=f"{credential.venue.title()} {credential.network}",
+        name=_name_of(credential, owned),
         venue=credential.venue,
         network=credential.network,
         credential=credential,
@@ -65,18 +65,25 @@ def make_live_account(*, user_id: int, credential_id: int, replaces: int | None)
     return account.pk
 
 
+def _name_of(credential: VenueCredential, owned: Sequence[TradingAccount]) -> str:
+    """After venue and network; a further one there after its vault too."""
+    name = f"{credential.venue.title()} {credential.network}"
+    taken = {account.name for account in owned if account.state != TradingAccount.State.CLOSED}
+    return f"{name} {credential.vault}" if name in taken else name
+
+
 def close_live_account(*, user_id: int, credential_id: int) -> None:
     """Close the account of a connection that ends; its positions stay at the venue, its books here.
 
     Call it in the transaction that disconnects. Locks the user's accounts. Raises OpenPositions while it has orders, or
-    withdrawals that have not ended: the key is what tells of their end.
+    money on its way: the key is what tells of their end.
     """
     owned = list(TradingAccount.objects.select_for_update().filter(user_id=user_id).order_by("pk"))
     for account in owned:
         if account.credential_id != credential_id or account.state == TradingAccount.State.CLOSED:
             continue
         orders = Order.objects.filter(account=account, status__in=sorted(LIVE))
-        if orders.exists() or open_withdrawals([account.pk]).exists():
+        if orders.exists() or have_open_payments([account.pk]):
             raise OpenPositions
         retire(account, owned)
 

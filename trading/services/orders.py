@@ -32,7 +32,8 @@ from trading.loading import ORDERS_AT_ONCE, AccountRef, OrderRef, OrdersRef
 from trading.models import OrderRefusal
 from trading.services.bookings import booking, order_body_of, present_board
 from trading.services.risk_days import opens_risk_day
-from trading.services.signed_orders import Signed, check_user_signs
+from trading.services.signatures import Signed
+from trading.services.signed_orders import check_user_signs
 from trading.services.venue_orders import ToSend, cancel_all, prepare, request_cancel, send, send_cancel, signing_venue
 
 _ASKED = tuple(name for name in OrderRequest.__slots__ if name not in ("source", "role"))

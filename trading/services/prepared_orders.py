@@ -7,10 +7,7 @@ place_order(…, signed=Signed(prepared, signature))          the same request, 
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
-
-from django.db import IntegrityError, transaction
 
 from accounts.models import Signing
 from astrade.core.clock import to_ms
@@ -20,14 +17,12 @@ from trading.domain.state import OrderRequest
 from trading.loading import AccountRef
 from trading.models import PreparedOrder, VenueOrder
 from trading.services.orders import fingerprint_of
+from trading.services.preparing import SUBMITTED_WITHIN, keep_prepared, signing_body
 from trading.services.previews import draft_of
 from trading.services.risk_days import opens_risk_day
 from trading.services.signed_orders import check_user_signs
-from trading.services.venue_orders import DRAWS_MAX, new_nonce, outgoing_of, signing_venue, values_to_sign
-from trading.venues.base import Outgoing, SigningRequest, VenueAccount
-
-SUBMITTED_WITHIN = timedelta(seconds=60)
-KEPT = timedelta(days=1)  # after its end; nothing was sent with it
+from trading.services.venue_orders import new_nonce, outgoing_of, signing_venue, values_to_sign
+from trading.venues.base import Outgoing, SigningRequest
 
 
 @opens_risk_day
@@ -60,37 +55,17 @@ def prepare_order(
         submit_before=batch.now + SUBMITTED_WITHIN,
     )
     outgoing = outgoing_of(order, values, terms=draft.terms, nonce=0)
-    wanted = _keep(row, outgoing, venue, draw=draw)
-    return _body(row, replace(outgoing, nonce=row.nonce), wanted, client_order_id=request.client_order_id)
-
-
-def _keep(row: PreparedOrder, outgoing: Outgoing, venue: VenueAccount, *, draw: Callable[[], int]) -> SigningRequest:
-    """Write the row with a nonce that its key never signed with, and was never asked to; drawn again while it was."""
-    for _ in range(DRAWS_MAX):
-        row.nonce = draw()
-        wanted = venue.to_sign(replace(outgoing, nonce=row.nonce))
-        row.hash = hex(wanted.hash)
-        if VenueOrder.objects.filter(stark_public_key=row.stark_public_key, nonce=row.nonce).exists():
-            continue
-        try:
-            with transaction.atomic():
-                _forget_old(row)
-                row.save(force_insert=True)
-        except IntegrityError:
-            continue
-        return wanted
-    raise IntegrityError(f"{DRAWS_MAX} nonces were all used before")
-
-
-def _forget_old(row: PreparedOrder) -> None:
-    unplaced = PreparedOrder.objects.filter(account_id=row.account_id, order=None)
-    unplaced.filter(submit_before__lt=row.submit_before - KEPT).delete()
+    wanted = keep_prepared(
+        row,
+        lambda nonce: venue.to_sign(replace(outgoing, nonce=nonce)),
+        signed_before=VenueOrder.objects.all(),
+        draw=draw,
+    )
+    return _body(row, outgoing, wanted, client_order_id=request.client_order_id)
 
 
 def _body(row: PreparedOrder, order: Outgoing, wanted: SigningRequest, *, client_order_id: str) -> dict[str, Any]:
-    return {
-        "prepared": row.uuid,
-        "submit_before": to_ms(row.submit_before),
+    return signing_body(row, wanted) | {
         "client_order_id": client_order_id,
         "symbol": order.symbol,
         "side": order.side,
@@ -98,10 +73,5 @@ def _body(row: PreparedOrder, order: Outgoing, wanted: SigningRequest, *, client
         "quantity": plain(order.quantity),
         "price": plain(order.price),
         "fee_rate": plain(order.fee_rate),
-        "nonce": str(order.nonce),
         "expires_at": to_ms(order.expires_at),
-        "stark_public_key": row.stark_public_key,
-        "domain": wanted.domain,
-        "message": {name: str(value) for name, value in wanted.message.items()},
-        "hash": row.hash,
     }

@@ -3,24 +3,12 @@
 Here is the part inside the order's own booking; `trading.services.prepared_orders` prepares.
 """
 
-from dataclasses import dataclass
-from uuid import UUID
-
 from accounts.models import Signing
-from astrade.core.errors import NotFound, OrderTypeNotOffered, ValidationFailed
-from astrade.venues.errors import InvalidSignature
-from astrade.venues.extended.signing import Signature, verifies
+from astrade.core.errors import NotFound, OrderTypeNotOffered
 from trading.domain.batch import Batch
 from trading.domain.state import AccountState, OrderRequest, OrderState
 from trading.models import PreparedOrder
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """Which prepared order is placed, and its user's signature."""
-
-    prepared: UUID
-    signature: Signature
+from trading.services.signatures import Signed, check_signed
 
 
 def check_user_signs(account: AccountState, request: OrderRequest) -> None:
@@ -43,18 +31,7 @@ def take_prepared(batch: Batch, order: OrderState, signed: Signed, *, public_key
     row = PreparedOrder.objects.filter(account_id=batch.account.id, uuid=signed.prepared).first()
     if row is None:
         raise NotFound("No such prepared order")
-    if row.order_id is not None:
-        raise _refused("It was placed before.")
-    if batch.now > row.submit_before:
-        raise _refused("It has expired: prepare it again.")
-    if row.fingerprint != order.fingerprint or row.stark_public_key != public_key:
-        raise _refused("Not what was prepared.")
-    if not verifies(int(public_key, 16), int(row.hash, 16), signed.signature):
-        raise InvalidSignature(details={"fields": {"signature": ["Not your key's signature of the prepared hash."]}})
+    check_signed(row, signed.signature, fingerprint=order.fingerprint, public_key=public_key, now=batch.now)
     row.order_id = order.id
     row.save(update_fields=["order"])
     return row
-
-
-def _refused(message: str) -> ValidationFailed:
-    return ValidationFailed(details={"fields": {"prepared": [message]}})

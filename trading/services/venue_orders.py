@@ -28,7 +28,8 @@ from trading.domain.shapes import Terms
 from trading.domain.state import AccountState, OrderState
 from trading.models import VenueOrder
 from trading.pipeline import run_together
-from trading.services.signed_orders import Signed, take_prepared
+from trading.services.signatures import Signed
+from trading.services.signed_orders import take_prepared
 from trading.services.venue_reports import lose_order, note_answer, refuse_order
 from trading.venues.base import Outgoing, OutgoingLeg, VenueAccount
 from trading.venues.choice import venue_account

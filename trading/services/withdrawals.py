@@ -1,4 +1,4 @@
-"""Withdrawals from live accounts: asked for, approved or rejected, taken back. Sending is `withdrawal_sending`'s.
+"""Withdrawals from live accounts: asked for, approved or rejected, taken back. Sending is `payment_sending`'s.
 
 What is asked for is held in the same transaction (`trading.domain.holds`), under the user's lock, by which a day's
 amounts are counted, and the account's.
@@ -24,13 +24,16 @@ from trading.domain import withdrawals as decide
 from trading.domain.batch import Batch
 from trading.domain.funds import is_cash, spellings, utc_day
 from trading.domain.margin import Board
-from trading.domain.withdrawals import TO_BE_SENT, WithdrawalRules, WithdrawalState
+from trading.domain.payments import TO_BE_SENT, PaymentState
+from trading.domain.withdrawals import WithdrawalRules
 from trading.loading import AccountRef
 from trading.models import TradingAccount, Withdrawal, WithdrawalAddress
 from trading.services.bookings import booking, present_board
-from trading.services.withdrawal_states import MESSAGE_MAX, move, on_withdrawal, reference_of, release, tell
+from trading.services.payments import MESSAGE_MAX, move, on_payment, release, tell
+from trading.services.signatures import Signed
+from trading.services.signed_withdrawals import save_signed
 
-State = WithdrawalState
+State = PaymentState
 REJECTED = "rejected_by_staff"
 
 
@@ -52,46 +55,60 @@ def request_withdrawal(
     code: str,
     board: Board,
     now: datetime,
+    signed: Signed | None = None,
 ) -> Withdrawal:
-    """Ask for collateral to be sent to one of the user's addresses; it is `requested`, or waits for approval.
+    """Ask for collateral to be sent to one of the user's addresses; it is `requested`, or waits for approval. `signed`
+    where the user signs for it (`trading.services.prepared_withdrawals`).
 
     Spends the second factor's `code` before anything else: call it within `two_factor.trying`, in a transaction.
     `board` was read before any transaction began. Locks the user, then the account. Raises NotFound, TwoFactorInvalid,
     ValidationFailed, TermsNotAccepted, InvalidVenueCredentials where the account isn't connected, OrderTypeNotOffered
-    where its user signs, UnknownDestination, and what `trading.domain.withdrawals.admit` refuses.
+    where somebody else signs for it, UnknownDestination, what `trading.domain.withdrawals.admit` refuses, and what
+    `trading.services.signatures.check_signed` does.
     """
     row = selectors.account_by_ref(account)
     user = locked_user(row.user_id)
     two_factor.spend(user, code, now=now)
-    _check_shape(row, amount=amount, asset=asset)
-    _check_connection(row)
+    check_shape(row, amount=amount, asset=asset)
+    public_key = check_connection(row, by=Signing.DELEGATED if signed is None else Signing.USER_SIGNED)
     with booking(AccountRef(account_id=row.pk)) as batch:
-        destination = _usable_address(row, address, now=batch.now)
-        made = Withdrawal(
-            account=row,
-            address=destination,
-            asset=row.currency,
-            amount=amount,
-            requested_by=user,
-            requested_at=batch.now,
-        )
-        made.state = decide.admit(
-            batch,
-            amount=amount,
-            asked_today=_asked_today(row, now=batch.now),
-            rules=rules(),
-            board=board,
-            stale_after_s=settings.FEED_STALE_AFTER_S,
-            reference=reference_of(made),
-        )
-        made.save(force_insert=True)
+        made = admitted(batch, row, address=address, amount=amount, board=board)
+        if signed is None:
+            made.save(force_insert=True)
+        else:
+            save_signed(made, signed, public_key=public_key, now=batch.now)
         tell(batch, made)
-        after = {"state": made.state, "account": row.uuid, "amount": plain(amount), "address": destination.address}
+        after = {"state": made.state, "account": row.uuid, "amount": plain(amount), "address": made.address.address}
         audit.record("withdrawal.requested", actor_id=user.pk, subject=made, after=after)
     return made
 
 
-def _check_shape(account: TradingAccount, *, amount: Decimal, asset: str | None) -> None:
+def admitted(batch: Batch, account: TradingAccount, *, address: UUID, amount: Decimal, board: Board) -> Withdrawal:
+    """The withdrawal as it begins, its amount held in the batch; not written yet. Raises UnknownDestination, and as
+    `trading.domain.withdrawals.admit`.
+    """
+    made = Withdrawal(
+        account=account,
+        address=_usable_address(account, address, now=batch.now),
+        asset=account.currency,
+        amount=amount,
+        requested_by_id=account.user_id,
+        requested_at=batch.now,
+    )
+    made.state = decide.admit(
+        batch,
+        amount=amount,
+        asked_today=_asked_today(account, now=batch.now),
+        rules=rules(),
+        board=board,
+        stale_after_s=settings.FEED_STALE_AFTER_S,
+        reference=made.reference,
+    )
+    return made
+
+
+def check_shape(account: TradingAccount, *, amount: Decimal, asset: str | None) -> None:
+    """Raises ValidationFailed for what no live account of this kind pays out."""
     fields: dict[str, list[str]] = {}
     if account.venue == TradingAccount.Venue.PRACTICE:
         fields["account"] = ["Virtual money can't be withdrawn."]
@@ -103,14 +120,20 @@ def _check_shape(account: TradingAccount, *, amount: Decimal, asset: str | None)
         raise errors.ValidationFailed(details={"fields": fields})
 
 
-def _check_connection(account: TradingAccount) -> None:
+def check_connection(account: TradingAccount, *, by: Signing) -> str:
+    """The public key that an account's payments are signed for, in this way.
+
+    Raises TermsNotAccepted, InvalidVenueCredentials where it isn't connected, or its books have not begun, and
+    OrderTypeNotOffered where somebody else signs for it.
+    """
     if not has_accepted_terms(account.user_id):
         raise errors.TermsNotAccepted
     public_key, signing = selectors.signing_of(account.pk)
     if public_key is None or account.opened_at is None:
         raise InvalidVenueCredentials(details={"account": "Not connected to its venue."})
-    if signing != Signing.DELEGATED:
+    if signing != by:
         raise errors.OrderTypeNotOffered(details={"signing": signing})
+    return public_key
 
 
 def _usable_address(account: TradingAccount, address: UUID, *, now: datetime) -> WithdrawalAddress:
@@ -141,7 +164,7 @@ def cancel_withdrawal(withdrawal_id: int, *, user_id: int) -> Withdrawal:
     Raises VersionConflict once it is being sent or has ended.
     """
     board = present_board()
-    with on_withdrawal(withdrawal_id) as (batch, row):
+    with on_payment(Withdrawal, withdrawal_id) as (batch, row):
         if row.state not in TO_BE_SENT | {State.AWAITING_APPROVAL} or row.signed_at is not None:
             raise errors.VersionConflict("The withdrawal can't be cancelled any more", details={"status": row.state})
         move(batch, row, State.CANCELLED, reason="by_user", actor_id=user_id)
@@ -193,7 +216,7 @@ def _decide(
     if not User.objects.filter(pk=staff_id, is_staff=True, state=UserState.ACTIVE).exists():
         raise errors.NotPermitted
     two_factor.require_fresh(staff_id, code=code, now=now)
-    with on_withdrawal(withdrawal_id) as (batch, row):
+    with on_payment(Withdrawal, withdrawal_id) as (batch, row):
         if row.state != State.AWAITING_APPROVAL:
             raise errors.VersionConflict(details={"status": row.state})
         if row.requested_by_id == staff_id:

@@ -17,11 +17,13 @@ from trading.models import (
     Order,
     Position,
     PreparedOrder,
+    PreparedWithdrawal,
     ReaderPosition,
     TradingAccount,
     VenueMessage,
     VenueMovement,
     VenueOrder,
+    VenueTransfer,
     Withdrawal,
     WithdrawalAddress,
 )
@@ -63,9 +65,12 @@ def account_with_everything() -> TradingAccount:
 
 
 def move_money(account: TradingAccount) -> None:
-    """A transfer to another account of the same user, and a deposit from the faucet."""
+    """A transfer to another account of the same user, as if a venue had it too, and a deposit from the faucet."""
     other, board = open_account(user=User.objects.get(pk=account.user_id)), present_board()
-    transfer(sender=ref(account), to_account=other.uuid, asset=None, amount=Decimal(5), board=board)
+    made = transfer(sender=ref(account), to_account=other.uuid, asset=None, amount=Decimal(5), board=board)
+    VenueTransfer.objects.create(
+        account=account, transfer=made, amount=5, state="unknown", stark_public_key="0x1", nonce=1, signed_at=AT
+    )
     grant_faucet(account=ref(account), amount=Decimal(5), board=board)
 
 
@@ -103,7 +108,7 @@ def add_venue_rows(account: TradingAccount) -> None:
     address = WithdrawalAddress.objects.create(
         user_id=account.user_id, network="testnet", address="0xabc", added_at=AT, usable_at=AT
     )
-    Withdrawal.objects.create(
+    withdrawal = Withdrawal.objects.create(
         account=account,
         address=address,
         asset="USD",
@@ -115,5 +120,23 @@ def add_venue_rows(account: TradingAccount) -> None:
         nonce=1,
         signed_at=AT,
     )
+    add_prepared_withdrawal(withdrawal)
     VenueMovement.objects.create(account=account, movement_id="1", kind="deposit", status="pending", amount=1, at=AT)
     Case.objects.create(account=account, kind=Case.Kind.BALANCE_DIFFERS, subject="USD", figures={"booked": "1"})
+
+
+def add_prepared_withdrawal(withdrawal: Withdrawal) -> None:
+    """What its user signed."""
+    PreparedWithdrawal.objects.create(
+        account=withdrawal.account,
+        stark_public_key="0x1",
+        nonce=1,
+        hash="0x2",
+        fingerprint="f",
+        submit_before=AT,
+        prepared_at=AT,
+        send_before=AT,
+        withdrawal=withdrawal,
+        signature_r="0x3",
+        signature_s="0x4",
+    )

@@ -84,6 +84,15 @@ COPIES: dict[str, tuple[str, Changes]] = {
     "balance_root_counts": ("balanceroot", {"number": 99, "accounts": 0}),
     "venue_order_external_id_once": ("venueorder", {"order_id": -1, "nonce": 2}),
     "venue_order_nonce_once": ("venueorder", {"order_id": -1, "external_id": "other"}),
+    "prepared_withdrawal_nonce_once": (
+        "preparedwithdrawal",
+        {"uuid": NEW, "withdrawal_id": None, "signature_r": None, "signature_s": None},
+    ),
+    "prepared_withdrawal_hash_shape": (
+        "preparedwithdrawal",
+        {"uuid": NEW, "nonce": 2, "hash": "12", "withdrawal_id": None, "signature_r": None, "signature_s": None},
+    ),
+    "prepared_withdrawal_is_signed": ("preparedwithdrawal", {"uuid": NEW, "nonce": 2, "withdrawal_id": None}),
     "venue_message_once": ("venuemessage", {}),
     "case_open_once": ("case", {}),
     "withdrawal_address_once": ("withdrawaladdress", {"uuid": NEW}),
@@ -94,11 +103,18 @@ COPIES: dict[str, tuple[str, Changes]] = {
         "withdrawal",
         {"uuid": NEW, "nonce": 2, "state": "approved", "requested_by_id": 1, "decided_by_id": 1},
     ),
-    "withdrawal_nonce_once": ("withdrawal", {"uuid": NEW, "venue_withdrawal_id": "5"}),
+    "withdrawal_nonce_once": ("withdrawal", {"uuid": NEW, "venue_movement_id": "5"}),
     "withdrawal_one_unanswered_an_account": ("withdrawal", {"uuid": NEW, "nonce": 2}),
     "withdrawal_settled_by_an_entry": ("withdrawal", {"uuid": NEW, "nonce": 2, "state": "settled"}),
     "withdrawal_cancelled_was_not_sent": ("withdrawal", {"uuid": NEW, "nonce": 2, "state": "cancelled"}),
     "withdrawal_approved_by_somebody": ("withdrawal", {"uuid": NEW, "nonce": 2, "state": "approved"}),
+    "venue_transfer_moves_something": ("venuetransfer", {"uuid": NEW, "transfer_id": -1, "nonce": 2, "amount": 0}),
+    "venue_transfer_nonce_once": ("venuetransfer", {"uuid": NEW, "transfer_id": -1, "venue_movement_id": "5"}),
+    "venue_transfer_one_unanswered_an_account": ("venuetransfer", {"uuid": NEW, "transfer_id": -1, "nonce": 2}),
+    "venue_transfer_settled_by_an_entry": (
+        "venuetransfer",
+        {"uuid": NEW, "transfer_id": -1, "nonce": 2, "state": "settled"},
+    ),
     "venue_movement_once": ("venuemovement", {}),
     "venue_movement_booked_when_completed": ("venuemovement", {"movement_id": "2", "entry_id": 1}),
 }
@@ -116,8 +132,13 @@ TWICE: dict[str, tuple[str, Changes, Changes]] = {
     ),
     "withdrawal_venue_id_once": (
         "withdrawal",
-        {"uuid": NEW, "nonce": 2, "venue_withdrawal_id": "5"},
-        {"uuid": NEWER, "nonce": 3, "venue_withdrawal_id": "5"},
+        {"uuid": NEW, "nonce": 2, "venue_movement_id": "5"},
+        {"uuid": NEWER, "nonce": 3, "venue_movement_id": "5"},
+    ),
+    "venue_transfer_venue_id_once": (
+        "venuetransfer",
+        {"uuid": NEW, "transfer_id": -1, "nonce": 2, "venue_movement_id": "5"},
+        {"uuid": NEWER, "transfer_id": -2, "nonce": 3, "venue_movement_id": "5"},
     ),
     "adjustment_one_reversal_an_entry": (
         "adjustmentproposal",

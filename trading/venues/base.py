@@ -59,7 +59,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningRequest:
-    """What a user signs for an order: the hash, and all that it is made of, in the venue's own units."""
+    """What a user signs: the hash, and all that it is made of, in the venue's own units."""
 
     hash: int
     message: Mapping[str, int]
@@ -96,10 +96,25 @@ class News:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingWithdrawal:
     """A withdrawal as it goes out: `amount` in the account's currency, `recipient` an address of the venue's network.
-    `nonce` and `signed_at` are signed with it, so that the same withdrawal is never another one.
+    `nonce` and `signed_at` are signed with it, so that the same withdrawal is never another one. `signature` is there
+    where the user signed.
     """
 
     recipient: int
+    amount: Decimal
+    nonce: int
+    signed_at: datetime
+    signature: Signature | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingTransfer:
+    """A transfer as it goes out to another account of the same wallet, by its vault and Stark public key; see
+    `OutgoingWithdrawal`.
+    """
+
+    vault: int
+    public_key: int
     amount: Decimal
     nonce: int
     signed_at: datetime
@@ -121,6 +136,15 @@ class VenueFunds(Protocol):
 
     def withdraw(self, withdrawal: OutgoingWithdrawal) -> str:
         """Sign and send, once; returns the venue's id, under which `movements_since` tells what becomes of it."""
+
+    def transfer(self, transfer: OutgoingTransfer) -> str:
+        """The same to another account of the user's at the venue."""
+
+    def to_sign(self, withdrawal: OutgoingWithdrawal) -> SigningRequest:
+        """What the withdrawal's signature is given for; nothing is sent."""
+
+    def sendable_before(self, signed_at: datetime) -> datetime:
+        """Until when the venue takes a withdrawal that was signed at that instant."""
 
     def claim(self) -> str:
         """Ask for test money where the venue gives some; returns the movement's id."""

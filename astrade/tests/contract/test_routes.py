@@ -111,6 +111,7 @@ GET    /transfers                            read
 POST   /transfers                            withdraw
 GET    /withdrawals                          read
 POST   /withdrawals                          withdraw
+POST   /withdrawals/prepare                  withdraw
 GET    /withdrawals/{withdrawal}             read
 DELETE /withdrawals/{withdrawal}             withdraw
 GET    /withdrawal-addresses                 read

@@ -8,7 +8,9 @@ import pytest
 from astrade.core.clock import system_clock
 from astrade.emulators.tests.background import in_background
 from astrade.emulators.tests.harness import Harness
+from astrade.tests.live.signing_withdrawer import SigningWithdrawer
 from astrade.tests.live.trader import Trader, forget_budget
+from astrade.tests.live.transferrer import Transferrer
 from astrade.tests.live.withdrawer import Withdrawer
 from astrade.tests.venue import extended_at
 from marketdata.catalogue import LISTINGS, Listing
@@ -66,3 +68,15 @@ def trader_with_history(venue: Harness, listed: None) -> Trader:
 def withdrawer(venue: Harness, listed: None) -> Withdrawer:
     """Connected, with a second factor and an address that can be used."""
     return Withdrawer(venue)
+
+
+@pytest.fixture
+def owner(venue: Harness, listed: None) -> Transferrer:
+    """With two accounts of one wallet, 100,000 on each."""
+    return Transferrer(venue)
+
+
+@pytest.fixture
+def signer(venue: Harness, listed: None) -> SigningWithdrawer:
+    """Connected by the public key alone, with a second factor and an address that can be used."""
+    return SigningWithdrawer(venue)

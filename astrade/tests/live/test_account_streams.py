@@ -34,9 +34,14 @@ def streams(trader: Trader) -> Iterator[None]:
         yield
 
 
+def open_streams() -> float:
+    """How many are."""
+    return REGISTRY.get_sample_value("astrade_account_streams", {"shard": "0"}) or 0
+
+
 def is_open() -> bool:
     """Whether a stream is."""
-    return bool(REGISTRY.get_sample_value("astrade_account_streams", {"shard": "0"}))
+    return bool(open_streams())
 
 
 def filled() -> bool:

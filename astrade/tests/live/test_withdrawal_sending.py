@@ -10,8 +10,8 @@ from accounts.services.users import freeze_user
 from astrade.core.errors import AstradeError
 from astrade.tests.live.withdrawer import Withdrawer, approver, at_once
 from trading.models import Case, JournalEntry, Withdrawal
+from trading.services.payment_sending import pay, send_payment, take_up
 from trading.services.reconciling import mark_refused
-from trading.services.withdrawal_sending import send_withdrawal, take_up
 from trading.tasks import move_withdrawals
 from trading.venues.choice import venue_account
 
@@ -123,7 +123,7 @@ def test_an_answer_lost_before_it_was_taken_fails_after_the_quiet_period_and_giv
 
 
 def test_a_process_that_died_before_sending_costs_nothing(withdrawer: Withdrawer) -> None:
-    assert take_up(withdrawer.asked().pk) is not None
+    assert take_up(Withdrawal, withdrawer.asked().pk) is not None
 
     for _ in range(3):
         move_withdrawals()
@@ -134,10 +134,10 @@ def test_a_process_that_died_before_sending_costs_nothing(withdrawer: Withdrawer
 
 
 def test_a_process_that_died_after_sending_paid_once(withdrawer: Withdrawer) -> None:
-    taken = take_up(withdrawer.asked().pk)
+    taken = take_up(Withdrawal, withdrawer.asked().pk)
     assert taken is not None
     account_id, outgoing = taken
-    venue_account(account_id).funds.withdraw(outgoing)
+    pay(venue_account(account_id).funds, outgoing)
 
     withdrawer.quiet()
     withdrawer.later()
@@ -147,23 +147,23 @@ def test_a_process_that_died_after_sending_paid_once(withdrawer: Withdrawer) -> 
 
 
 def test_the_venue_takes_what_was_signed_once(withdrawer: Withdrawer) -> None:
-    taken = take_up(withdrawer.asked().pk)
+    taken = take_up(Withdrawal, withdrawer.asked().pk)
     assert taken is not None
     funds = venue_account(taken[0]).funds
-    funds.withdraw(taken[1])
+    pay(funds, taken[1])
 
     with pytest.raises(AstradeError):
-        funds.withdraw(taken[1])
+        pay(funds, taken[1])
 
     assert len(withdrawer.there_now) == 1
 
 
 def test_one_that_arrives_after_it_was_called_failed_is_booked_and_a_case(withdrawer: Withdrawer) -> None:
-    taken = take_up(withdrawer.asked().pk)
+    taken = take_up(Withdrawal, withdrawer.asked().pk)
     assert taken is not None
     withdrawer.quiet()
     assert withdrawer.state() == "failed"
-    venue_account(taken[0]).funds.withdraw(taken[1])
+    pay(venue_account(taken[0]).funds, taken[1])
 
     withdrawer.sync()
     withdrawer.later()
@@ -175,9 +175,9 @@ def test_one_that_arrives_after_it_was_called_failed_is_booked_and_a_case(withdr
 
 def test_withdrawals_of_one_account_go_one_by_one(withdrawer: Withdrawer) -> None:
     first, second = withdrawer.asked("10"), withdrawer.asked("10")
-    assert take_up(first.pk) is not None
+    assert take_up(Withdrawal, first.pk) is not None
 
-    send_withdrawal(second.pk)
+    send_payment(Withdrawal, second.pk)
     assert withdrawer.there_now == []
     withdrawer.quiet()
     move_withdrawals()
@@ -191,7 +191,7 @@ def test_a_nonce_that_was_used_is_drawn_again(withdrawer: Withdrawer) -> None:
     draws = iter([7, 7, 8])
     for _ in range(2):
         row = withdrawer.asked("10")
-        send_withdrawal(row.pk, draw=lambda: next(draws))
+        send_payment(Withdrawal, row.pk, draw=lambda: next(draws))
 
     assert list(Withdrawal.objects.order_by("pk").values_list("nonce", flat=True)) == [7, 8]
 
@@ -199,14 +199,14 @@ def test_a_nonce_that_was_used_is_drawn_again(withdrawer: Withdrawer) -> None:
 def test_nothing_is_sent_inside_a_transaction(withdrawer: Withdrawer) -> None:
     row = withdrawer.asked()
     with pytest.raises(RuntimeError), transaction.atomic():
-        send_withdrawal(row.pk)
+        send_payment(Withdrawal, row.pk)
     assert (withdrawer.state(), withdrawer.there_now) == ("requested", [])
 
 
 def test_ten_senders_send_once(withdrawer: Withdrawer) -> None:
     row = withdrawer.asked()
 
-    at_once(*[lambda: send_withdrawal(row.pk)] * 10)
+    at_once(*[lambda: send_payment(Withdrawal, row.pk)] * 10)
 
     assert (withdrawer.state(), len(withdrawer.there_now)) == ("sent", 1)
 
@@ -215,7 +215,7 @@ def test_ten_senders_send_once(withdrawer: Withdrawer) -> None:
 def test_a_cancel_and_a_sender_at_once(withdrawer: Withdrawer, _: int) -> None:
     row = withdrawer.asked()
 
-    at_once(lambda: withdrawer.api.delete(f"/withdrawals/{row.uuid}"), lambda: send_withdrawal(row.pk))
+    at_once(lambda: withdrawer.api.delete(f"/withdrawals/{row.uuid}"), lambda: send_payment(Withdrawal, row.pk))
 
     sent = len(withdrawer.there_now)
     assert (withdrawer.state(), sent) in {("cancelled", 0), ("sent", 1)}
@@ -232,7 +232,7 @@ def test_what_was_asked_before_the_freeze_stays(withdrawer: Withdrawer) -> None:
 
 
 def test_one_that_stays_unknown_is_a_case(withdrawer: Withdrawer) -> None:
-    take_up(withdrawer.asked().pk)
+    take_up(Withdrawal, withdrawer.asked().pk)
     mark_refused(withdrawer.account.pk)
 
     withdrawer.quiet()

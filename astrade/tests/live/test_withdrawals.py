@@ -10,8 +10,8 @@ from astrade.core.models import AuditEvent
 from astrade.tests.live.withdrawer import Withdrawer, at_once
 from astrade.tests.venue import EXTENDED, Person
 from trading.models import Case, Event, TradingAccount, Withdrawal, WithdrawalAddress
+from trading.services.payment_sending import take_up
 from trading.services.reconciling import mark_refused
-from trading.services.withdrawal_sending import take_up
 from trading.tasks import move_withdrawals
 
 
@@ -192,7 +192,7 @@ def test_it_is_taken_back_before_it_is_sent_and_not_after(withdrawer: Withdrawer
     assert withdrawer.api.delete(f"/withdrawals/{row.uuid}").error == (409, 1006)
 
     other = withdrawer.asked("5")
-    assert take_up(other.pk) is not None
+    assert take_up(Withdrawal, other.pk) is not None
     assert withdrawer.api.delete(f"/withdrawals/{other.uuid}").error == (409, 1006)
     other.refresh_from_db()
     assert other.state == "requested"

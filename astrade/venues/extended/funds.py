@@ -25,7 +25,8 @@ Body = dict[str, Any]
 COLLATERAL, COLLATERAL_ID, COLLATERAL_RESOLUTION = "USD", 1, 1_000_000
 DAY_S = 86_400
 TRANSFER_SETTLES_WITHIN_S = 21 * DAY_S
-WITHDRAWAL_SETTLES_WITHIN_S = 15 * DAY_S  # the venue wants 14 days at least (1604)
+WITHDRAWAL_SETTLES_WITHIN_S = 15 * DAY_S
+WITHDRAWAL_SETTLES_AFTER_S = 14 * DAY_S  # what is signed has to hold for so long yet when it arrives (1604)
 STARKNET = "STRK"
 
 

@@ -96,7 +96,9 @@ def dead_mans_switch(countdown_s: int) -> Call[None]:
 
 
 def transfer(body: Body) -> Call[wire.Transfer]:
-    """Between vaults of the same client. A signature that the venue finds bad is Refused, 5002."""
+    """Between vaults of the same client. A signature that the venue finds bad is Refused, 5002. AlreadyThere as for
+    orders.
+    """
     return Call(
         name="transfer",
         method="POST",
@@ -104,6 +106,7 @@ def transfer(body: Body) -> Call[wire.Transfer]:
         read=_good_transfer,
         body=body,
         cost=Cost.ORDER,
+        places=True,
         reasons=FUNDS_REASONS,
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
 from astrade.core.api.pagination import PageQuery, page_by_time
@@ -22,9 +22,9 @@ from trading.api.schemas import ClaimOut, DepositInstructionsOut, DepositOut, Fa
 from trading.api.views.accounts import one_body
 from trading.api.views.base import AccountView, query
 from trading.api.views.orders import source_of
-from trading.domain.funds import FAUCET_DAILY_MAX, FAUCET_MIN, utc_day
+from trading.domain.funds import FAUCET_DAILY_MAX, FAUCET_MIN, transfer_body, utc_day
 from trading.loading import AccountRef
-from trading.models import Deposit, TradingAccount, Transfer
+from trading.models import Deposit, TradingAccount, Transfer, VenueTransfer
 from trading.services import funds, resets
 from trading.services.bookings import present_board
 from trading.venues.choice import venue_account
@@ -67,9 +67,18 @@ class TransfersView(MovementsView):
         rows, pagination = self.page(request, selectors.transfers_of(self.accounts(request)))
         return ok([_transfer_body(row) for row in rows], pagination=pagination)
 
-    @extend_schema(request=TransferForm, responses={201: TransferOut}, operation_id="transfer")
+    @extend_schema(
+        request=TransferForm,
+        responses={
+            201: TransferOut,
+            202: OpenApiResponse(TransferOut, description="Between live accounts: taken, sent after the answer"),
+        },
+        operation_id="transfer",
+    )
     def post(self, request: Request) -> Answer:
-        """Move cash between two of the user's own accounts of one venue and network."""
+        """Move cash between two of the user's own accounts of one venue and network: practice money at once, money at a
+        venue as soon as it has carried that out; `transfer_update` events and this list tell what becomes of it.
+        """
         caller, form = unbound(request), shape(TransferForm, request.data)
         sender, board = selectors.account_ref(caller, form["from_account"]), present_board()
 
@@ -81,14 +90,18 @@ class TransfersView(MovementsView):
                 amount=form["amount"],
                 board=board,
             )
-            return ok(_transfer_body(made), status=201)
+            return ok(_transfer_body(made), status=201 if _at_venue(made) is None else 202)
 
         return idempotent(request, caller, effect)
 
 
 def _transfer_body(row: Transfer) -> dict[str, Any]:
-    ends = {"from_account": row.from_account.uuid, "to_account": row.to_account.uuid}
-    return {"id": row.uuid} | ends | {"asset": row.asset, "amount": row.amount, "at": row.at}
+    sender, receiver = row.from_account.uuid, row.to_account.uuid
+    return transfer_body(row, sender=sender, receiver=receiver, at_venue=_at_venue(row))
+
+
+def _at_venue(row: Transfer) -> VenueTransfer | None:
+    return None if row.from_account.venue == TradingAccount.Venue.PRACTICE else row.at_venue
 
 
 def _deposit_body(row: Deposit) -> dict[str, Any]:

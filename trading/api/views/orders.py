@@ -13,11 +13,10 @@ from astrade.core.api.pagination import PageQuery, page
 from astrade.core.api.views import ok, shape
 from astrade.core.http import Answer
 from astrade.core.permissions import IsReader, caller_of
-from astrade.venues.extended.signing import Signature
 from marketdata.selectors import market_by_symbol
 from trading import selectors
 from trading.api.forms import PENDING, CancelQuery, OrderForm, OrdersQuery, ReplaceForm, SideQuery
-from trading.api.prepared import PlaceOrderForm
+from trading.api.prepared import PlaceOrderForm, signed_of
 from trading.api.schemas import FillOut, OrderDetailOut, OrderOut, PreviewOut
 from trading.api.views.base import AccountView, expected_version, query
 from trading.domain import bodies
@@ -30,7 +29,6 @@ from trading.models import Fill, Order, TradingAccount
 from trading.services import orders as services
 from trading.services.previews import preview_order
 from trading.services.replacing import replace_order
-from trading.services.signed_orders import Signed
 
 REPLAYED = "Idempotent-Replayed"
 
@@ -57,12 +55,6 @@ def order_request(form: dict[str, Any], *, source: OrderSource, client_order_id:
         twap=TwapTerms(**twap) if twap else None,
         source=source,
     )
-
-
-def signed_of(form: dict[str, Any]) -> Signed | None:
-    """The user's signature in a validated `PlaceOrderForm`."""
-    pair = form.get("signature")
-    return None if pair is None else Signed(form["prepared"], Signature(pair["r"], pair["s"]))
 
 
 def source_of(request: Request) -> OrderSource:

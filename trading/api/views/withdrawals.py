@@ -18,13 +18,15 @@ from astrade.core.permissions import IsWithdrawer, caller_of
 from astrade.venues.extended.profiles import Network
 from trading import selectors
 from trading.api.forms import MovementsQuery, WithdrawalAddressForm, WithdrawalForm
+from trading.api.prepared import AskWithdrawalForm, PreparedWithdrawalOut, signed_of
 from trading.api.schemas import WithdrawalAddressOut, WithdrawalOut
 from trading.api.views.funds import MovementsView, unbound
-from trading.domain.withdrawals import WithdrawalState
+from trading.domain.payments import PaymentState
 from trading.models import Withdrawal
 from trading.services.bookings import present_board
+from trading.services.payments import body_of
+from trading.services.prepared_withdrawals import prepare_withdrawal
 from trading.services.withdrawal_addresses import add_address, remove_address
-from trading.services.withdrawal_states import body_of
 from trading.services.withdrawals import cancel_withdrawal, request_withdrawal
 
 
@@ -41,16 +43,17 @@ class WithdrawalsView(MovementsView):
         return ok([body_of(row) for row in rows], pagination=pagination)
 
     @extend_schema(
-        request=WithdrawalForm,
+        request=AskWithdrawalForm,
         parameters=[FRESH_CODE],
         responses={202: OpenApiResponse(WithdrawalOut, description="Taken; code 4004 where staff has to approve it")},
         operation_id="withdraw",
     )
     def post(self, request: Request) -> Answer:
         """Withdraw collateral from a live account to one of the user's addresses. Wants a fresh `X-2FA-Code`. It is
-        sent after the answer; `withdrawal_update` events and this list tell what becomes of it.
+        sent after the answer; `withdrawal_update` events and this list tell what becomes of it. What the user signs is
+        prepared first: see `/withdrawals/prepare`.
         """
-        caller, form = caller_of(request), shape(WithdrawalForm, request.data)
+        caller, form = caller_of(request), shape(AskWithdrawalForm, request.data)
         account, board = self.account(request, form.get("account")), present_board()
 
         def effect(code: str) -> Answer:
@@ -62,6 +65,7 @@ class WithdrawalsView(MovementsView):
                 code=code,
                 board=board,
                 now=system_clock(),
+                signed=signed_of(form),
             )
             return ok(body_of(made), status=202)
 
@@ -75,9 +79,28 @@ class WithdrawalsView(MovementsView):
 def _or_approval(answer: Answer) -> Answer:
     """The answer, a replay's too; raises ApprovalRequired for a withdrawal that waits for staff."""
     made = orjson.loads(answer.content)["data"]
-    if made["status"] == WithdrawalState.AWAITING_APPROVAL:
+    if made["status"] == PaymentState.AWAITING_APPROVAL:
         raise ApprovalRequired(details={"withdrawal": made})
     return answer
+
+
+class PrepareWithdrawalView(MovementsView):
+    permission_classes = [IsWithdrawer]
+
+    @extend_schema(request=WithdrawalForm, responses=PreparedWithdrawalOut, operation_id="prepare_withdrawal")
+    def post(self, request: Request) -> Answer:
+        """What the user's own key signs for a withdrawal, on an account that is connected as `user_signed`. Then
+        `POST /withdrawals` with the same body, `prepared` and `signature`, within a minute. Nothing is held until then.
+        """
+        form = shape(WithdrawalForm, request.data)
+        shown = prepare_withdrawal(
+            account=self.account(request, form.get("account")),
+            address=form["address_id"],
+            amount=form["amount"],
+            asset=form.get("asset"),
+            board=present_board(),
+        )
+        return ok(shown)
 
 
 class WithdrawalView(MovementsView):

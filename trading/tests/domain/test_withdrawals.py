@@ -1,21 +1,20 @@
-"""A withdrawal's states, addresses on Starknet, and what may be off a balance."""
+"""A payment's states, addresses on Starknet, and what may be off a balance."""
 
 import pytest
 
-from trading.domain.withdrawals import (
+from trading.domain.payments import (
     ON_THE_WAY_MAX,
     OPEN,
-    STARKNET_ADDRESS_BELOW,
     TRANSITIONS,
-    IllegalWithdrawalMove,
-    WithdrawalState,
+    IllegalPaymentMove,
+    PaymentState,
     advance,
     possible_sums,
-    starknet_address,
 )
+from trading.domain.withdrawals import STARKNET_ADDRESS_BELOW, starknet_address
 from trading.tests.factories import D
 
-S = WithdrawalState
+S = PaymentState
 
 
 def test_only_the_tables_moves_are_made() -> None:
@@ -24,7 +23,7 @@ def test_only_the_tables_moves_are_made() -> None:
             if after in TRANSITIONS[before]:
                 assert advance(before, after) is after
             else:
-                with pytest.raises(IllegalWithdrawalMove):
+                with pytest.raises(IllegalPaymentMove):
                     advance(before, after)
 
 
