@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 INSTALL := $(PY) -m uv pip install --quiet --compile-bytecode --python $(PY)
 PACKAGES := astrade accounts marketdata trading gamification
+# What tests and the processes they start import is compiled once, not by each of them, whatever the shell says of bytecode.
+COMPILED := env -u PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run dev migrate seed test check campaign bench smoke smoke-live testnet-smoke sdk-check openapi clean
 
@@ -60,14 +62,14 @@ seed: migrate  ## markets, a demo user and a staff login
 
 test: $(VENV)/stamp-dev  ## all tests in their written order, with coverage; ARGS="-k orders" for some (then without the coverage limit)
 	@mkdir -p .astrade/coverage && $(PY) -m coverage erase
-	@$(PY) -m coverage run -m pytest -W error -p no:randomly --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(COMPILED) $(PY) -m coverage run -m pytest -W error -p no:randomly --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@$(PY) -m coverage combine --quiet && $(PY) -m coverage report $(if $(ARGS),--fail-under=0)
 
 check: $(VENV)/stamp-dev  ## style, types, layers, migrations, settings, dependencies, OpenAPI
 	@sh .ci/check $(PY)
 
 campaign: $(VENV)/stamp-dev  ## the tests at full size; writes docs/reliability.md
-	@CAMPAIGN=1 $(PY) -m astrade.core.tests.campaign docs/reliability.md
+	@CAMPAIGN=1 $(COMPILED) $(PY) -m astrade.core.tests.campaign docs/reliability.md
 
 bench: $(VENV)/stamp-local .venv-bench/stamp  ## figures; writes docs/performance.md
 	@$(PY) -m benchmarks.orders --write

@@ -105,6 +105,7 @@ def backdrop(transactional_db: None) -> Iterator[Backdrop]:
     forget_markets()
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.timeout(7200 if FULL else 900)
 def test_whatever_happens_every_invariant_holds(backdrop: Backdrop, record_property: Any) -> None:
     Platform.backdrop = backdrop

@@ -1,20 +1,26 @@
 """What every test of the project needs; loaded by `-p` from pyproject.toml before any test file."""
 
 import contextlib
+import gc
 import os
-from collections.abc import Generator
+import warnings
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from coverage import Coverage
+from coverage.exceptions import CoverageWarning
 from django.db import connection
+from xdist.scheduler import LoadFileScheduling
 
 from astrade import embedded
 from astrade.core.roles import as_owner, become_owner
 
 BASE_DIR = Path(__file__).resolve().parents[3]
+PROCESSES = "astrade/tests/processes"
 OTHER_SESSIONS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
@@ -43,9 +49,42 @@ def redis_of(worker: str, *, url: str) -> str:
     return parts._replace(path=f"/{number}").geturl()
 
 
+class Scheduling(LoadFileScheduling):
+    """By file; but the tests that share one running system are one worker's, so that it is started once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return PROCESSES if nodeid.startswith(f"{PROCESSES}/") else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """How tests are shared out among workers."""
+    return Scheduling(config, log)
+
+
 def pytest_unconfigure() -> None:
     """Stop what was started; a killed run's servers end by themselves."""
     _running.close()
+
+
+@contextlib.contextmanager
+def without_coverage() -> Iterator[None]:
+    """Run at full speed: being traced, Python takes half as long again."""
+    if coverage := Coverage.current():
+        coverage.stop()
+    try:
+        yield
+    finally:
+        if coverage:
+            with warnings.catch_warnings(action="ignore", category=CoverageWarning):  # of files imported before it
+                coverage.start()
+
+
+@pytest.fixture(scope="module")
+def untraced() -> Iterator[None]:
+    """For tests of very many steps through lines that others cover."""
+    with without_coverage():
+        yield
 
 
 @pytest.hookimpl(wrapper=True)
@@ -53,8 +92,12 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, 
     """Test databases are made and dropped by their owner; in between tests run as the role of the processes."""
     if fixturedef.argname != "django_db_setup":
         return (yield)
-    with as_owner(connection):
-        result = yield
+    gc.disable()  # a quarter of the time went into looking through the models of every migration's state
+    try:
+        with without_coverage(), as_owner(connection):
+            result = yield
+    finally:
+        gc.enable()
     fixturedef.addfinalizer(take_the_database_back)
     return result
 

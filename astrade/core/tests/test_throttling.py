@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from astrade.core import throttling
 from astrade.core.errors import RateLimited
@@ -20,7 +22,7 @@ TRIES, PROCESSES, ALLOWED = 60, 4, 100
 @pytest.fixture
 def no_redis(monkeypatch: Any) -> None:
     """A Redis that isn't there."""
-    away = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.2)
+    away = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.2, retry=Retry(NoBackoff(), retries=0))
     monkeypatch.setattr(throttling._storage(), "storage", away)
     monkeypatch.setattr(throttling._storage(), "lua_incr_expire", away.register_script("return 1"))
 

@@ -228,7 +228,7 @@ def saying(*messages: str) -> Any:
         await socket.prepare(request)
         for message in messages:
             await socket.send_str(message)
-        await asyncio.sleep(5)
+        await socket.receive()  # the client's farewell
         return socket
 
     return handle

@@ -14,10 +14,13 @@ from astrade.tests.live.transferrer import Transferrer
 from astrade.tests.live.withdrawer import Withdrawer
 from astrade.tests.venue import extended_at
 from marketdata.catalogue import LISTINGS, Listing
+from marketdata.models import Market, MarketAlias, MarketRules
 from marketdata.selectors import forget_markets
 from marketdata.services import list_market
 from marketdata.tests.factories import LISTED_AT
 from trading.tests.conftest import forget_prices
+
+CATALOGUE: list[list[Any]] = []  # the rows of each table
 
 
 @pytest.fixture
@@ -30,8 +33,14 @@ def venue(transactional_db: None, settings: Any) -> Iterator[Harness]:
 
 @pytest.fixture
 def listed(venue: Harness) -> Iterator[None]:
-    """Every market is."""
-    list_markets(LISTINGS)
+    """Every market is: for the first test by the catalogue, for later ones by the rows that this made."""
+    if CATALOGUE:
+        for rows in CATALOGUE:
+            type(rows[0]).objects.bulk_create(rows)
+        forget_markets()
+    else:
+        list_markets(LISTINGS)
+        CATALOGUE.extend([*model.objects.all()] for model in (Market, MarketRules, MarketAlias))
     yield
     forget_prices()
     forget_markets()

@@ -23,7 +23,7 @@ from psycopg import sql
 from astrade import embedded, processes
 from astrade.emulators.extended.server import BASE
 from astrade.management.live_demo import API_URL
-from astrade.processes import Process
+from astrade.tests.processes.nursery import Nursery
 
 ROOT = Path(__file__).resolve().parents[3]
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
@@ -95,10 +95,10 @@ class System:
         emulator_port = _free_port()
         self.emulator_url = f"http://127.0.0.1:{emulator_port}"
         self.database = psycopg.connect(database_url, autocommit=True)  # as the owner, to look and to set traps
-        self.running: dict[str, Process] = {}
+        self.running: dict[str, int] = {}  # their process ids
         self.kills: list[str] = []
         named = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, API_URL: self.emulator_url + BASE}
-        self._env = {**os.environ, **_settings(home), **named}
+        self._env = {**_untraced(os.environ), **_settings(home), **named}
         web = ["-m", "uvicorn", "astrade.asgi:application", "--host", "127.0.0.1", "--port", str(self.port)]
         emulate = ["emulate", "extended", "--port", str(emulator_port), "--prices", "published"]
         self.commands = {
@@ -108,6 +108,7 @@ class System:
             "worker": [*CELERY, "worker", "--concurrency", "2", "--without-gossip", "--without-mingle"],
             "beat": [*CELERY, "beat", "--schedule", str(home / "beat"), "--pidfile", ""],
         }
+        self._nursery = Nursery(env=self._env, log=home / "nursery.log")
 
     def another_connection(self) -> psycopg.Connection[tuple[object, ...]]:
         """For another thread."""
@@ -118,23 +119,22 @@ class System:
         return subprocess.run([*MANAGE, *command], env=self._env, cwd=ROOT, capture_output=True, text=True, check=False)
 
     def start(self, name: str) -> None:
-        """Start a process (again). Call it from the main thread: with the thread that forked it a child ends."""
-        with (self.home / f"{name}.log").open("ab") as log:
-            env = {**self._env, "PGAPPNAME": name}
-            self.running[name] = processes.spawn(self.commands[name], env=env, stdout=log, stderr=log)
+        """Start a process (again)."""
+        log = self.home / f"{name}.log"
+        self.running[name] = self._nursery.fork(self.commands[name], env={"PGAPPNAME": name}, log=log)
 
     def kill(self, name: str) -> None:
         """SIGKILL to the process and all its children at once."""
         self.kills.append(name)
-        process = self.running.pop(name)
-        assert process.poll() is None, f"{name} had ended by itself:\n{self.log_of(name)}"
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        pid = self.running.pop(name)
+        assert processes.is_alive(pid), f"{name} had ended by itself:\n{self.log_of(name)}"
+        os.killpg(pid, signal.SIGKILL)
+        processes.end([pid], signal.SIGKILL, within_s=STOP_WITHIN_S)
 
     def kill_children(self, name: str) -> None:
         """SIGKILL to what the process forked: a worker's own children run its tasks."""
         self.kills.append(f"{name}'s children")
-        children = children_of(self.running[name].pid)
+        children = children_of(self.running[name])
         assert children
         for pid in children:
             os.kill(pid, signal.SIGKILL)
@@ -147,8 +147,9 @@ class System:
 
     def stop(self) -> None:
         """End everything in order."""
-        processes.stop(self.running.values(), signal.SIGTERM, within_s=STOP_WITHIN_S)
+        processes.end(self.running.values(), signal.SIGTERM, within_s=STOP_WITHIN_S)
         self.running.clear()
+        self._nursery.close()
 
     def log_of(self, name: str) -> str:
         """The end of a process's log."""
@@ -190,13 +191,18 @@ class System:
 
     def is_ready(self) -> bool:
         """Whether everything works, prices included."""
-        for name, process in self.running.items():
-            assert process.poll() is None, f"{name} ended at its start:\n{self.log_of(name)}"
+        for name, pid in self.running.items():
+            assert processes.is_alive(pid), f"{name} ended at its start:\n{self.log_of(name)}"
         try:
             with urllib.request.urlopen(f"{self.base_url}/health/ready", timeout=5) as response:
                 return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
+
+
+def _untraced(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Without coverage: what is killed can't tell of it."""
+    return {name: value for name, value in environment.items() if not name.startswith("COVERAGE_PROCESS")}
 
 
 def _settings(home: Path) -> Mapping[str, str]:

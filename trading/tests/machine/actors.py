@@ -127,16 +127,16 @@ class Cast:
         """
         with self._stage.holding_commits():
             early = self._one.start(first, then="wait", commits=commits)
-            self._stage.await_standstill(self._one.pid, early.done)
+            self._stage.await_standstill(self._one.pid, early)
             late = self._two.start(second)
-            self._stage.await_standstill(self._two.pid, late.done)
+            self._stage.await_standstill(self._two.pid, late)
         return [early.result(), late.result()]
 
     def queued(self, first: Call, second: Call, *, account_id: int) -> list[Outcome]:
         """Both begin while somebody else holds an account's lock, one after the other, and go on when it is free."""
         with self._stage.holding_account(account_id):
             early = self._one.start(first)
-            self._stage.await_standstill(self._one.pid, early.done)
+            self._stage.await_standstill(self._one.pid, early)
             late = self._two.start(second)
-            self._stage.await_standstill(self._two.pid, late.done)
+            self._stage.await_standstill(self._two.pid, late)
         return [early.result(), late.result()]

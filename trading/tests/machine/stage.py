@@ -6,7 +6,8 @@ session there or holds it until it is let go; a session asks for that by setting
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -20,7 +21,7 @@ from astrade.core.roles import as_owner
 
 HOLD_KEY = 20260301
 SOON_S = 30.0
-LOOK_EVERY_S = 0.0005
+LOOK_EVERY_S = 0.003
 WRITTEN = (
     "trading_event",
     "trading_tradingaccount",
@@ -131,14 +132,13 @@ class Stage:
             self._auditor.execute("SELECT 1 FROM public.trading_tradingaccount WHERE id = %s FOR UPDATE", [account_id])
             yield
 
-    def await_standstill(self, pid: int, is_done: Callable[[], bool]) -> None:
+    def await_standstill(self, pid: int, work: Future[Any]) -> None:
         """Return once the session waits for a lock or its work is done."""
         give_up_at = time.monotonic() + SOON_S
-        while not is_done():
+        while not wait([work], timeout=LOOK_EVERY_S).done:
             if self.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND pid = %s", pid):
                 return
             assert time.monotonic() < give_up_at, "neither done nor waiting"
-            time.sleep(LOOK_EVERY_S)
 
 
 @contextmanager

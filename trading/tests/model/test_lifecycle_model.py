@@ -19,7 +19,11 @@ FULL = bool(os.environ.get("CAMPAIGN"))
 SCRIPTS = 10_000 if FULL else 300
 AT_ONCE = 25  # scripts whose results are read together
 PARTS = 4 if FULL else 1  # each begins with empty tables
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(3600 if FULL else 600)]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("untraced"),
+    pytest.mark.timeout(3600 if FULL else 600),
+]
 
 
 @pytest.fixture
