@@ -48,6 +48,12 @@ SDK_HASH := $(shell cksum < requirements-sdk.txt | cut -d' ' -f1)
 	@$(PY) -m uv pip install --quiet --compile-bytecode --python .venv-sdk/bin/python -r requirements-sdk.txt
 	@touch $@
 
+BINANCE_SDK_HASH := $(shell cksum < requirements-binance-sdk.txt | cut -d' ' -f1)
+.venv-binance-sdk/stamp-$(BINANCE_SDK_HASH): $(VENV)/stamp-local
+	@rm -rf .venv-binance-sdk && $(PYTHON) -m venv .venv-binance-sdk
+	@$(PY) -m uv pip install --quiet --compile-bytecode --python .venv-binance-sdk/bin/python -r requirements-binance-sdk.txt
+	@touch $@
+
 run: $(VENV)/stamp-local  ## everything on this machine; PORT=8000 FEED=synthetic|replay REPLAY=path WEB_WORKERS=1
 	@exec $(PY) manage.py demo
 
@@ -89,8 +95,9 @@ smoke-live: $(VENV)/stamp-local  ## a first live trade of its demo user, at the 
 testnet-smoke: $(VENV)/stamp-local  ## the same with your own account at Extended's testnet; see docs/live.md
 	@exec $(PY) examples/first_live_trade.py --testnet
 
-sdk-check: $(VENV)/stamp-local .venv-sdk/stamp-$(SDK_HASH)  ## Extended's official Python SDK against the emulator
+sdk-check: $(VENV)/stamp-local .venv-sdk/stamp-$(SDK_HASH) .venv-binance-sdk/stamp-$(BINANCE_SDK_HASH)  ## Extended's official SDK, python-binance and ccxt against the emulators
 	@.venv-sdk/bin/python -m astrade.emulators.tests.sdk_check $(abspath $(PY))
+	@.venv-binance-sdk/bin/python -m astrade.emulators.tests.binance_sdk_check $(abspath $(PY))
 
 openapi: $(VENV)/stamp-local  ## writes docs/openapi.yaml
 	@$(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
@@ -98,5 +105,5 @@ openapi: $(VENV)/stamp-local  ## writes docs/openapi.yaml
 clean:  ## removes packages, caches and all local data
 	@if [ -e .astrade/lock ] && command -v flock >/dev/null && ! flock --nonblock .astrade/lock true; then \
 		echo "AsTrade is running: stop it first"; exit 1; fi
-	@rm -rf $(VENV) .venv-bench .venv-sdk .astrade .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-bench .venv-sdk .venv-binance-sdk .astrade .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find $(PACKAGES) benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

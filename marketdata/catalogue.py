@@ -103,6 +103,7 @@ LISTINGS: tuple[Listing, ...] = (
     _extended("SUI", "Sui", "1.6240", "0.0001 1 10 1000000", leverage=20),
     _extended("LINK", "Chainlink", "13.420", "0.001 0.1 1 200000", leverage=20),
     _binance("BTC", "Bitcoin", "77259.01", "0.01 0.00001 0.00001 9000"),
+    _binance("ETH", "Ethereum", "2310.51", "0.01 0.0001 0.0001 9000"),
     _binance("XRP", "XRP", "1.9532", "0.0001 0.1 0.1 9000000"),
     Listing(
         symbol="BTC-FUT",

@@ -15,16 +15,20 @@ from astrade.core.money import ZERO
 from astrade.emulators.extended import answers, identifiers, tape
 from astrade.emulators.extended.accounts import Account, Operation, Position, Trade, margin_of
 from astrade.emulators.extended.checks import Situation
-from astrade.emulators.extended.faults import Faults
-from astrade.emulators.extended.hub import Hub, News
+from astrade.emulators.extended.faults import CATALOGUE
 from astrade.emulators.extended.identifiers import Snowflake
 from astrade.emulators.extended.interest import OpenInterest
 from astrade.emulators.extended.markets import instruments
 from astrade.emulators.extended.matching import Engine
+from astrade.emulators.extended.modes import Mode
 from astrade.emulators.extended.orders import Order
 from astrade.emulators.extended.prices import Market, Prices
 from astrade.emulators.extended.refusals import Code, not_found
+from astrade.emulators.faults import Faults
+from astrade.emulators.hub import Hub, News
+from astrade.emulators.secrets import secret
 from astrade.venues.extended.signing import public_key_of
+from marketdata.feeds.base import SteppedFeed
 
 START_BALANCE = Decimal(100_000)
 FIRST_ACCOUNT_ID, FIRST_CLIENT_ID, FIRST_VAULT = 100_001, 5_001, 10_001
@@ -48,7 +52,7 @@ class Exchange:
         last_prices: Mapping[str, Decimal] = MappingProxyType({}),
     ) -> None:
         self.seed, self._clock = seed, clock
-        self.faults = Faults(faults, seed=seed)
+        self.faults = Faults(faults, seed=seed, catalogue=CATALOGUE)
         self.hub = Hub()
         self.instruments = instruments(symbols)
         self.prices = Prices(self.instruments, now_ms=self._clock_ms(), seed=seed, last_prices=last_prices)
@@ -77,6 +81,11 @@ class Exchange:
             self._seed_account(number, client_id=FIRST_CLIENT_ID + number, index=0, description="main")
         self.step()
 
+    @property
+    def feed(self) -> SteppedFeed:
+        """The one of its own making."""
+        return self.prices.feed
+
     def now_ms(self) -> int:
         """The exchange's time, which a fault may have moved."""
         return self._clock_ms() + (SKEW_MS if self.faults.is_on("clock_skew") else 0)
@@ -87,7 +96,7 @@ class Exchange:
 
     def step(self) -> None:
         """Bring prices up to the clock, and everything that waits for them."""
-        self.take(self.prices.feed.step(to_us(self._clock())))
+        self.take(self.feed.step(to_us(self._clock())))
 
     def take(self, messages: Sequence[Message]) -> None:
         """One batch of the feed: prices, funding, triggers, fills, expiries, then the news of it."""
@@ -123,7 +132,7 @@ class Exchange:
             instruments=self.instruments,
             quotes={name: other.view.quote for name, other in self.prices.markets.items()},
             now_ms=self.now_ms(),
-            modes=self.faults.modes,
+            modes=frozenset(mode for mode in Mode if self.faults.is_on(mode.value)),
         )
 
     def open_interest(self, name: str) -> Decimal:
@@ -214,7 +223,7 @@ class Exchange:
 
     def new_api_key(self, account: Account) -> str:
         """Another key that selects the account."""
-        account.api_key = identifiers.secret(self.seed, f"{account.id}:api-key:{self.new_id()}")
+        account.api_key = secret(self.seed, f"{account.id}:api-key:{self.new_id()}")
         self._by_api_key[account.api_key] = account
         return account.api_key
 
@@ -264,11 +273,11 @@ class Exchange:
             client_id=client_id,
             index=index,
             description=description,
-            api_key=identifiers.secret(self.seed, f"{name}:api-key"),
+            api_key=secret(self.seed, f"{name}:api-key"),
             public_key=public_key_of(private_key),
             private_key=private_key,
             vault=FIRST_VAULT + number,
-            wallet=int(identifiers.secret(self.seed, f"wallet:{client_id}"), 16) % 2**WALLET_BITS,
+            wallet=int(secret(self.seed, f"wallet:{client_id}"), 16) % 2**WALLET_BITS,
             balance=START_BALANCE,
             updated_ms=self._clock_ms(),
         )

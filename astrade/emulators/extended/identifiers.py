@@ -1,4 +1,4 @@
-"""Numbers and secrets that are a function of the seed."""
+"""Numbers and keys that are a function of the seed."""
 
 import hashlib
 
@@ -20,11 +20,6 @@ class Snowflake:
         first = ((now_ms - FIRST_MS) << SEED_BITS | self._seed) << COUNTER_BITS
         self._last = max(self._last + 1, first)
         return self._last
-
-
-def secret(seed: int, name: str) -> str:
-    """32 hexadecimal digits that belong to `name` under `seed`."""
-    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()[:32]
 
 
 def private_key(seed: int, name: str) -> int:

@@ -4,11 +4,11 @@ The catalogue has BTC-USD's published ids. Those of the other markets are made b
 `<ASSET>-<decimals>`, padded to 15 bytes; extended-api.md §5), with one decimal more than the market's step.
 """
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from astrade.emulators.markets import info_of
 from astrade.venues.extended.signing import L2Config
 from marketdata.catalogue import LISTINGS, Listing
 from marketdata.models import Venue
@@ -99,26 +99,12 @@ def _instrument(listing: Listing, number: int) -> Instrument:
         COLLATERAL_ID,
         COLLATERAL_RESOLUTION,
     )
-    return Instrument(_info(listing, l2, number), l2, number)
-
-
-def _info(listing: Listing, l2: L2Config, number: int) -> MarketInfo:
-    return MarketInfo(
-        id=number,
-        rules_id=number,
-        uuid=uuid.uuid5(uuid.NAMESPACE_DNS, listing.symbol),
-        venue=listing.venue.value,
-        symbol=listing.symbol,
-        aliases=listing.aliases,
-        name=listing.name,
-        base=listing.base,
-        quote=listing.quote,
-        type=listing.type.value,
-        status="active",
-        reference_price=listing.reference_price,
+    rules = info_of(
+        listing,
+        number,
         synthetic_asset_id=hex(l2.synthetic_id),
         synthetic_resolution=l2.synthetic_resolution,
         collateral_asset_id=hex(l2.collateral_id),
         collateral_resolution=l2.collateral_resolution,
-        **listing.rules,
     )
+    return Instrument(rules, l2, number)

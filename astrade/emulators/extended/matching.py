@@ -11,7 +11,6 @@ from astrade.core.money import floor_cash, floor_to_step
 from astrade.emulators.extended.accounts import Account, FundingPayment
 from astrade.emulators.extended.bookings import Bookings, Tell
 from astrade.emulators.extended.checks import Situation, check_margin
-from astrade.emulators.extended.faults import Faults
 from astrade.emulators.extended.identifiers import Snowflake
 from astrade.emulators.extended.markets import Instrument
 from astrade.emulators.extended.orders import (
@@ -25,6 +24,7 @@ from astrade.emulators.extended.orders import (
 )
 from astrade.emulators.extended.prices import AppliedRate, Market
 from astrade.emulators.extended.refusals import Refused
+from astrade.emulators.faults import Faults
 from trading.domain import simulator
 from trading.domain.simulator import Profile, Taking, Waiting
 

@@ -8,24 +8,21 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import lru_cache
 from itertools import islice
 
 from astrade.core.clock import to_ms
-from astrade.core.messages import BookSnapshot, FundingUpdate, MarketView, Message, Quote, TradeTick
+from astrade.core.messages import FundingUpdate, MarketView, Message, Quote, TradeTick
 from astrade.core.money import ZERO
 from astrade.emulators.extended.markets import Instrument
+from astrade.emulators.markets import BookedMarket, made_up_minutes
 from marketdata.candles import Bar, CandleSeries, merged
-from marketdata.feeds.backfill import made_up_day
 from marketdata.feeds.base import Start
 from marketdata.feeds.funding import FundingClock
 from marketdata.feeds.synthetic import SyntheticFeed
 from marketdata.models import PriceKind
-from marketdata.selectors import MarketInfo
 from marketdata.timeframes import DAY_MS, FIRST_MONDAY_MS, HOUR_MS, MINUTE_MS
-from trading.domain.lifecycle import Side
 
-TRADES_KEPT, MINUTES_KEPT, FUNDING_KEPT = 1_000, 10_080, 10_000
+MINUTES_KEPT, FUNDING_KEPT = 10_080, 10_000
 INTERVALS_MS: Mapping[str, int] = {
     "PT1M": MINUTE_MS,
     "PT5M": 5 * MINUTE_MS,
@@ -62,21 +59,16 @@ class Day:
     value: Decimal
 
 
-class Market:
+class Market(BookedMarket):
     """One market as it is now, and what it did."""
 
     def __init__(self, instrument: Instrument, *, last_price: Decimal, now_ms: int, seed: int) -> None:
+        super().__init__()
         self.instrument = instrument
-        self.trades: deque[TradeTick] = deque(maxlen=TRADES_KEPT)
         self.rates: deque[AppliedRate] = deque(maxlen=FUNDING_KEPT)
         self.funding: FundingUpdate | None = None
-        self.quote: Quote | None = None
-        self.book: BookSnapshot | None = None
-        self.traded: list[TradeTick] = []  # in the last step
-        self.previous_book: BookSnapshot | None = None  # before the last step
         self._series = {kind: CandleSeries(instrument.name, kind) for kind in PriceKind.values}
         self._minutes: dict[str, deque[Bar]] = {kind: deque(maxlen=MINUTES_KEPT) for kind in PriceKind.values}
-        self._taken: dict[Side, Decimal] = {}
         self._day: Day | None = None
         self._make_up_a_day(last_price=last_price, now_ms=now_ms, seed=seed)
 
@@ -86,32 +78,16 @@ class Market:
         assert self.quote and self.book and self.funding  # the feed's first step gives all three
         return MarketView(self.quote, self.book, self.funding.rate)
 
-    def taken(self, side: Side) -> Decimal:
-        """What orders of `side` took from the present book already: it is gone for everybody until the next one."""
-        return self._taken.get(side, ZERO)
-
-    def take_from_book(self, side: Side, quantity: Decimal) -> None:
-        """Note that so much of the present book is gone."""
-        self._taken[side] = self.taken(side) + quantity
-
-    def begin_step(self) -> None:
-        """A new step of the feed follows."""
-        self.traded, self.previous_book = [], self.book
-
     def apply(self, message: Message, *, now_ms: int) -> AppliedRate | None:
         """One message of the feed; returns a funding rate whose hour has come."""
+        self.take(message)
         match message:
             case TradeTick():
-                self.trades.append(message)
-                self.traded.append(message)
                 series = self._series[PriceKind.TRADES]
                 self._close(series, series.add(message.price, at_ms=now_ms, quantity=message.quantity, trades=1))
             case Quote():
-                self.quote = message
                 for kind, price in (("trades", message.last), ("mark", message.mark), ("index", message.index)):
                     self._close(self._series[kind], self._series[kind].add(price, at_ms=now_ms))
-            case BookSnapshot():
-                self.book, self._taken = message, {}
             case FundingUpdate():
                 return self._take_funding(message)
         return None
@@ -169,7 +145,7 @@ class Market:
 
     def _make_up_a_day(self, *, last_price: Decimal, now_ms: int, seed: int) -> None:
         rules = self.instrument.rules
-        made_up = _made_up_minutes(rules, last_price, begin_of(now_ms, interval_ms=MINUTE_MS), seed)
+        made_up = made_up_minutes(rules, last_price, begin_of(now_ms, interval_ms=MINUTE_MS), seed)
         for kind, bars in made_up.items():
             self._minutes[kind].extend(bars)
         clock = FundingClock(rules.symbol)
@@ -204,16 +180,6 @@ class Prices:
             if rate is not None:
                 applied[message.symbol] = rate
         return applied
-
-
-@lru_cache(maxsize=32)
-def _made_up_minutes(rules: MarketInfo, last_price: Decimal, now_ms: int, seed: int) -> Mapping[str, Sequence[Bar]]:
-    """A day of minutes by kind; kept, so that the next exchange of the same seed and minute begins at once."""
-    minutes: dict[str, list[Bar]] = {kind: [] for kind in PriceKind.values}
-    for made in made_up_day(rules, last_price=last_price, now_ms=now_ms, seed=seed):
-        bar = Bar(to_ms(made.open_time), made.open, made.high, made.low, made.close, made.volume, made.trades)
-        minutes[made.kind].append(bar)
-    return minutes
 
 
 def begin_of(at_ms: int, *, interval_ms: int) -> int:

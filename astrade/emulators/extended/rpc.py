@@ -7,11 +7,12 @@ from typing import Any
 
 from aiohttp import web
 
+from astrade.emulators.connections import Heartbeat, Json
 from astrade.emulators.extended import tape
 from astrade.emulators.extended.exchange import Exchange
-from astrade.emulators.extended.hub import News, Topic
 from astrade.emulators.extended.prices import INTERVALS_MS
-from astrade.emulators.extended.sockets import Connection, Heartbeat, Json, first_of
+from astrade.emulators.extended.sockets import ExtendedConnection, first_of
+from astrade.emulators.hub import News, Topic
 
 SCOPES: Mapping[str, str] = {
     "trades": tape.TRADES,
@@ -47,7 +48,7 @@ class RpcError(Exception):
         super().__init__(code.name)
 
 
-class Rpc(Connection):
+class Rpc(ExtendedConnection):
     """A v2 connection: subscriptions by name, each to one or more topics; numbers count from 0 over all of them."""
 
     first_seq = 0

@@ -6,9 +6,9 @@ from typing import Any
 
 from astrade.core.messages import BookSnapshot, Level
 from astrade.core.money import ZERO, plain
-from astrade.emulators.extended.hub import Hub, News, Topic
 from astrade.emulators.extended.prices import INTERVALS_MS, AppliedRate, Market
 from astrade.emulators.extended.public_answers import candle_body, public_trade_body, rate_body
+from astrade.emulators.hub import Hub, News, Topic
 from marketdata.timeframes import MINUTE_MS
 
 BOOK, TOP, TRADES, FUNDING, CANDLES, MARK, INDEX = (

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -12,10 +12,12 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 
 from astrade.core.clock import to_ms
+from astrade.emulators.connections import Heartbeat
 from astrade.emulators.extended.accounts import Account
 from astrade.emulators.extended.exchange import Exchange
 from astrade.emulators.extended.server import BASE, STREAMS, Server, served
-from astrade.emulators.extended.sockets import HEARTBEAT, Heartbeat
+from astrade.emulators.extended.sockets import HEARTBEAT
+from astrade.emulators.tests.clocks import START, ManualClock
 from astrade.venues.extended.signing import (
     TESTNET,
     Message,
@@ -25,23 +27,9 @@ from astrade.venues.extended.signing import (
     sign,
 )
 
-START = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
 BTC = "BTC-USD"
 FEE = "0.0005"
 HOUR_MS = 3_600_000
-
-
-class ManualClock:
-    """Stands still until moved."""
-
-    def __init__(self, start: datetime = START) -> None:
-        self.now = start
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def move(self, ms: int) -> None:
-        self.now += timedelta(milliseconds=ms)
 
 
 class Harness:

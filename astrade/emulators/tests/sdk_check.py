@@ -9,12 +9,9 @@ import contextlib
 import dataclasses
 import json
 import logging
-import os
-import signal
-import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from itertools import pairwise
@@ -33,8 +30,9 @@ from x10.models.order import OrderPriceType, OrderSide, OrderTpslType, OrderTrig
 from x10.signing.order_object import OrderTpslTriggerParam, create_order_object
 from x10.tools.orderbook import OrderBook
 
+from astrade.emulators.tests.sdk_emulator import emulator
 from astrade.emulators.tests.sdk_onboarding import open_accounts
-from astrade.emulators.tests.sdk_settlements import DOMAIN, ROOT, compare_settlements, stark_account
+from astrade.emulators.tests.sdk_settlements import DOMAIN, compare_settlements, stark_account
 
 MARKET = "BTC-USD"
 WITHIN_S = 10
@@ -373,23 +371,8 @@ async def _refused(call: Awaitable[Any], expected: int | type[Exception]) -> Non
     raise AssertionError(f"expected to be refused with {expected}")
 
 
-@contextlib.asynccontextmanager
-async def emulator(project_python: str) -> AsyncIterator[str]:
-    """The address of an emulator that runs meanwhile."""
-    command = [project_python, "manage.py", "emulate", "extended", "--port", "0", "--seed", "7"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ})
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert "http://" in line, "the emulator did not start"
-        yield "http://" + line.split("http://")[1].split("/")[0]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=WITHIN_S) == 0, "the emulator did not stop cleanly"
-
-
 async def main(project_python: str) -> None:
-    async with emulator(project_python) as base:
+    async with emulator("extended", project_python) as base:
         socket_base = base.replace("http", "ws", 1) + "/stream.extended.exchange"
         endpoints = dataclasses.replace(
             TESTNET_CONFIG.endpoints,

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from astrade.core.clock import system_clock
-from astrade.emulators.extended.faults import AFTER, BEFORE
+from astrade.emulators.faults import AFTER, BEFORE
 from astrade.emulators.tests.extended_client import Caller, access_to, calling, profile_at
 from astrade.emulators.tests.harness import BTC, Harness, running
 from astrade.venues.budget import Budget

@@ -12,8 +12,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from astrade.core.clock import to_ms
-from astrade.emulators.extended.faults import AFTER, BEFORE, CATALOGUE, Faults, UnknownFault
-from astrade.emulators.extended.sockets import Heartbeat
+from astrade.emulators.connections import Heartbeat
+from astrade.emulators.extended.faults import CATALOGUE
+from astrade.emulators.faults import AFTER, BEFORE, Faults, UnknownFault
 from astrade.emulators.tests.harness import BTC, Harness, code_of, received, running
 
 TESTED: set[str] = set()  # by the tests below; the last one holds it against the catalogue
@@ -321,17 +322,17 @@ async def test_a_scenario_that_names_no_fault_is_refused_and_changes_nothing(har
         assert (await harness.http.post("/emulator/faults", json=body)).status_code == 400
     assert (await harness.http.get("/emulator/faults")).json()["on"] == {"maintenance": "1"}
     with pytest.raises(UnknownFault):
-        Faults("nonsense", seed=1)
+        Faults("nonsense", seed=1, catalogue=CATALOGUE)
 
 
 def test_shares_are_drawn_from_the_seed():
     def drawn(seed: int) -> list[bool]:
-        faults = Faults("rate_limited:0.25", seed=seed)
+        faults = Faults("rate_limited:0.25", seed=seed, catalogue=CATALOGUE)
         return [faults.hits("rate_limited") for _ in range(1_000)]
 
     assert drawn(1) == drawn(1) != drawn(2)
     assert 200 < sum(drawn(1)) < 300
-    assert not any(Faults("rate_limited:0", seed=1).hits("rate_limited") for _ in range(100))
+    assert not any(Faults("rate_limited:0", seed=1, catalogue=CATALOGUE).hits("rate_limited") for _ in range(100))
 
 
 def test_every_fault_was_tried():

@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from astrade.core.clock import to_ms
-from astrade.emulators.extended.sockets import Heartbeat
+from astrade.emulators.connections import Heartbeat
 from astrade.emulators.tests.harness import BTC, Harness, received, received_until, running
 
 Levels = dict[str, Decimal]

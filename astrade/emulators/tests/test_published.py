@@ -9,8 +9,9 @@ from astrade.core.clock import EPOCH, from_ms, system_clock, to_ms
 from astrade.core.messages import BookSnapshot, FundingUpdate, Message, TradeTick
 from astrade.core.redis import sync_client
 from astrade.emulators.extended.exchange import Exchange
-from astrade.emulators.extended.published import PublishedFeed
-from astrade.emulators.tests.harness import BTC, ManualClock
+from astrade.emulators.published import PublishedFeed
+from astrade.emulators.tests.clocks import ManualClock
+from astrade.emulators.tests.harness import BTC
 from marketdata.tape import Tape
 from marketdata.tests.factories import quote_of
 from trading.tests.conftest import forget_prices
