@@ -55,6 +55,23 @@ def merged(earlier: Bar, later: Bar) -> Bar:
     )
 
 
+def update_of(bar: Bar, *, symbol: str, kind: str, timeframe: str = BASE, closed: bool = True) -> CandleUpdate:
+    """`bar` as a message."""
+    return CandleUpdate(
+        symbol=symbol,
+        timeframe=timeframe,
+        kind=kind,
+        open_time=from_ms(bar.open_ms),
+        open=bar.open,
+        high=bar.high,
+        low=bar.low,
+        close=bar.close,
+        volume=bar.volume,
+        trades=bar.trades,
+        closed=closed,
+    )
+
+
 class CandleSeries:
     """All timeframes of one market and kind. Only the running minute takes prices; longer ones add closed minutes to
     it.
@@ -102,19 +119,7 @@ class CandleSeries:
 
     def update_of(self, bar: Bar, *, timeframe: str, closed: bool) -> CandleUpdate:
         """`bar` as a message."""
-        return CandleUpdate(
-            symbol=self.symbol,
-            timeframe=timeframe,
-            kind=self.kind,
-            open_time=from_ms(bar.open_ms),
-            open=bar.open,
-            high=bar.high,
-            low=bar.low,
-            close=bar.close,
-            volume=bar.volume,
-            trades=bar.trades,
-            closed=closed,
-        )
+        return update_of(bar, symbol=self.symbol, kind=self.kind, timeframe=timeframe, closed=closed)
 
     def _whole(self, timeframe: str, minute: Bar) -> Bar:
         begin = open_time_ms(minute.open_ms, timeframe=timeframe)

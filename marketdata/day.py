@@ -26,6 +26,13 @@ class DayWindow:
             self._minutes.popleft()
         self._sum_up()
 
+    def correct(self, minutes: Iterable[Bar]) -> None:
+        """Put these in the place of what was known of the same minutes, or between the others."""
+        known = {bar.open_ms: bar for bar in self._minutes} | {bar.open_ms: bar for bar in minutes}
+        since_ms = max(known, default=0) - DAY_MS
+        self._minutes = deque(known[open_ms] for open_ms in sorted(known) if open_ms > since_ms)
+        self._sum_up()
+
     def figures(self, running: Bar | None) -> dict[str, str | None]:
         """The day's part of API.md's ticker; `change_24h` is a fraction of the price 24 h ago."""
         bars = [bar for bar in (self._closed, running) if bar is not None]

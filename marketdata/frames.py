@@ -231,9 +231,11 @@ def ticker_body(
     }
 
 
-def ticker(quote: Quote, funding: FundingUpdate | None, stats: Mapping[str, str | None]) -> bytes:
-    """Frame with a market's prices at the moment they were published."""
-    return orjson.dumps({"type": "ticker", **ticker_body(quote, _funding(funding), stats, age_ms=0, stale=False)})
+def ticker(
+    quote: Quote, funding: FundingUpdate | None, stats: Mapping[str, str | None], *, age_ms: int, stale: bool
+) -> bytes:
+    """Frame with a market's prices, and how old they are when it is published."""
+    return orjson.dumps({"type": "ticker", **ticker_body(quote, _funding(funding), stats, age_ms=age_ms, stale=stale)})
 
 
 def trade_value(trade: TradeTick) -> bytes:

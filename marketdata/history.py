@@ -13,22 +13,29 @@ from typing import Any
 from django.db import connection, transaction
 
 from astrade.core.clock import from_ms, to_ms
-from astrade.core.messages import CandleUpdate
+from astrade.core.messages import CandleUpdate, FundingApplied
 from marketdata.candles import Bar
 from marketdata.models import Candle, FundingRate, PriceSource
-from marketdata.tape import AppliedFunding
 from marketdata.timeframes import BASE, DAY_MS, LENGTH_MS, PART_OF, TIMEFRAMES, open_time_ms, origin_ms
 
-# A minute that is stored again (after a crash it may be) can only have grown; an import is never overwritten by a feed.
-STORE = """
+INSERT = """
 INSERT INTO marketdata_candle AS known
     (market_id, kind, timeframe, open_time, open, high, low, close, volume, trades, source, is_derived)
 SELECT *, %s, false
 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::numeric[],
             %s::numeric[], %s::numeric[], %s::int[])
 ON CONFLICT (market_id, kind, timeframe, open_time) DO UPDATE SET
+"""
+# A minute that is stored again (after a crash it may be) can only have grown; an import is never overwritten by a feed.
+WIDEN = """
     high = GREATEST(known.high, excluded.high), low = LEAST(known.low, excluded.low), close = excluded.close,
     volume = GREATEST(known.volume, excluded.volume), trades = GREATEST(known.trades, excluded.trades)
+WHERE known.source <> 'import'
+"""
+# A venue's own history stands above whatever was known before it.
+REPLACE = """
+    open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
+    trades = excluded.trades, source = excluded.source, is_derived = false
 WHERE known.source <> 'import'
 """
 # Mixed sources are named by the least trustworthy. A candle that was imported as such isn't replaced by a sum.
@@ -68,7 +75,7 @@ def store_candles(candles: Sequence[CandleUpdate], *, ids: Mapping[str, int], so
 
 
 def insert_candles(candles: Sequence[CandleUpdate], *, ids: Mapping[str, int], source: PriceSource) -> None:
-    """One statement for all of them; a stored minute only widens."""
+    """One statement for all of them. A stored minute only widens, unless a venue's own is put in its place."""
     columns: list[list[Any]] = [
         [ids[candle.symbol] for candle in candles],
         [candle.kind for candle in candles],
@@ -82,7 +89,7 @@ def insert_candles(candles: Sequence[CandleUpdate], *, ids: Mapping[str, int], s
         [candle.trades for candle in candles],
     ]
     with connection.cursor() as cursor:
-        cursor.execute(STORE, [source, *columns])
+        cursor.execute(INSERT + (REPLACE if source == PriceSource.LIVE else WIDEN), [source, *columns])
 
 
 def roll_up(
@@ -109,10 +116,10 @@ def roll_up(
             cursor.execute(ROLL_UP, values)
 
 
-def store_funding(applied: Sequence[AppliedFunding], *, ids: Mapping[str, int], source: PriceSource) -> None:
+def store_funding(applied: Sequence[FundingApplied], *, ids: Mapping[str, int], source: PriceSource) -> None:
     """Keep rates that were applied; a market's hour is kept once."""
     FundingRate.objects.bulk_create(
-        [FundingRate(market_id=ids[a.symbol], at=from_ms(a.at_ms), rate=a.rate, source=source) for a in applied],
+        [FundingRate(market_id=ids[a.symbol], at=a.at, rate=a.rate, source=source) for a in applied],
         ignore_conflicts=True,
     )
 
@@ -132,6 +139,17 @@ def last_closes() -> dict[int, Decimal]:
         .values_list("market_id", "close")
     )
     return dict(newest)
+
+
+def last_told_minutes() -> dict[int, int]:
+    """Begin (ms) of the newest minute of trades that each market's own venue told."""
+    newest = (
+        Candle.objects.filter(kind="trades", timeframe=BASE, source=PriceSource.LIVE)
+        .order_by("market_id", "-open_time")
+        .distinct("market_id")
+        .values_list("market_id", "open_time")
+    )
+    return {market_id: to_ms(open_time) for market_id, open_time in newest}
 
 
 def minutes_of_last_day(*, now_ms: int) -> dict[int, list[Bar]]:

@@ -88,11 +88,15 @@ def is_stale(at: datetime, *, now: datetime) -> bool:
     return age_of(at, now=now) > timedelta(seconds=settings.FEED_STALE_AFTER_S)
 
 
+def age_ms_of(at: datetime, *, now: datetime) -> int:
+    """The same in whole milliseconds."""
+    return age_of(at, now=now) // _ONE_MS
+
+
 def ensure_fresh(quote: Quote, *, now: datetime) -> None:
     """Raise MarketDataStale if `quote` is too old to take risk on."""
     if is_stale(quote.at, now=now):
-        age_ms = age_of(quote.at, now=now) // _ONE_MS
-        raise MarketDataStale(details={"symbol": quote.symbol, "age_ms": age_ms})
+        raise MarketDataStale(details={"symbol": quote.symbol, "age_ms": age_ms_of(quote.at, now=now)})
 
 
 def view_of(symbol: str) -> tuple[MarketView, Mapping[str, Quote]]:
@@ -147,8 +151,8 @@ def ticker_of(symbol: str, *, now: datetime) -> dict[str, Any] | None:
     quote, value = frames.decode_quote(symbol, raw)
     funding = {"funding_rate": plain(value.funding_rate), "next_funding_at": value.next_funding_at}
     figures = frames.NO_STATS if stats is None else orjson.loads(stats)
-    age_ms = age_of(quote.at, now=now) // _ONE_MS
-    return frames.ticker_body(quote, funding, figures, age_ms=age_ms, stale=is_stale(quote.at, now=now))
+    age_ms, stale = age_ms_of(quote.at, now=now), is_stale(quote.at, now=now)
+    return frames.ticker_body(quote, funding, figures, age_ms=age_ms, stale=stale)
 
 
 def trades_of(symbol: str, *, limit: int) -> list[bytes]:

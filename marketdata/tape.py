@@ -4,32 +4,32 @@ No I/O of its own: `queue` adds commands to a pipeline that the caller sends. Wh
 after `sent()`; if the pipeline failed, the next `queue` brings everything again, with a whole book instead of a delta.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from astrade.core.clock import to_ms
-from astrade.core.messages import BookSnapshot, CandleUpdate, FundingUpdate, Message, Quote, TradeTick
-from astrade.core.money import ZERO, plain
-from marketdata import frames, keys
+from astrade.core.clock import from_ms, to_ms
+from astrade.core.messages import (
+    BookSnapshot,
+    CandleUpdate,
+    FundingApplied,
+    FundingUpdate,
+    Message,
+    Quote,
+    TradeTick,
+)
+from astrade.core.money import plain
+from marketdata import frames, keys, live
 from marketdata.candles import Bar, CandleSeries
 from marketdata.day import DayWindow
+from marketdata.edges import EdgeVolumes
 from marketdata.models import PriceKind
 from marketdata.timeframes import BASE, TIMEFRAMES
 
 CANDLES_EVERY_MS = 1_000  # how often running candles and day figures are published
-
-
-@dataclass(frozen=True, slots=True)
-class AppliedFunding:
-    """A rate whose hour has come."""
-
-    symbol: str
-    rate: Decimal
-    at_ms: int
 
 
 @dataclass(slots=True)
@@ -71,41 +71,15 @@ class SecondExtremes:
         return orjson.dumps([self.second, sequence, *([plain(low), plain(high)] for low, high in self.pairs)])
 
 
-class EdgeVolumes:
-    """What takers sold at the lowest price they sold at, and bought at the highest they bought at."""
-
-    __slots__ = ("_bought", "_sold")
-
-    def __init__(self) -> None:
-        self._sold: tuple[Decimal, Decimal] | None = None  # price, quantity
-        self._bought: tuple[Decimal, Decimal] | None = None
-
-    def take(self, trade: TradeTick) -> None:
-        """Count one trade; `trade.side` is the taker's."""
-        price, quantity = trade.price, trade.quantity
-        if trade.side == "sell":
-            at, so_far = self._sold or (price, ZERO)
-            if price <= at:
-                self._sold = (price, quantity + (so_far if price == at else ZERO))
-        else:
-            at, so_far = self._bought or (price, ZERO)
-            if price >= at:
-                self._bought = (price, quantity + (so_far if price == at else ZERO))
-
-    def between(self, low: Decimal, high: Decimal) -> dict[str, Decimal]:
-        """As a tick with these extremes tells of them."""
-        sold, bought = self._sold, self._bought
-        return {
-            "sold_at_low": sold[1] if sold and sold[0] == low else ZERO,
-            "bought_at_high": bought[1] if bought and bought[0] == high else ZERO,
-        }
-
-
 class Tape:
-    """State of one market between a feed and Redis."""
+    """State of one market between a feed and Redis.
 
-    def __init__(self, symbol: str, *, day: DayWindow | None = None) -> None:
-        self.symbol = symbol
+    `told_kinds`: the kinds whose closed minutes a venue's feed tells; it then tells of applied rates too. Others are
+    worked out here, from prices and from the rates that were to apply next.
+    """
+
+    def __init__(self, symbol: str, *, day: DayWindow | None = None, told_kinds: Collection[PriceKind] = ()) -> None:
+        self.symbol, self._told_kinds = symbol, told_kinds
         self.day = day or DayWindow()
         self.series = {kind: CandleSeries(symbol, kind) for kind in PriceKind.values}
         self.extremes = SecondExtremes()
@@ -123,13 +97,16 @@ class Tape:
         self._spans: dict[str, tuple[Decimal, Decimal]] = {}  # the same of mark and index
         self._at_edges = EdgeVolumes()
         self._before_quote: list[Decimal] = []  # prices of trades since the last quote
+        self._moved = False  # whether there is anything since the last tick sent
+        self._told_minutes: list[Bar] = []
 
-    def take(self, message: Message, *, now_ms: int) -> tuple[list[CandleUpdate], AppliedFunding | None]:
+    def take(self, message: Message, *, now_ms: int) -> tuple[list[CandleUpdate], FundingApplied | None]:
         """One message, at the publisher's clock; returns minutes that it closed and a funding rate that it applied."""
         match message:
             case Quote():
                 return self._take_quote(message, now_ms=now_ms), None
             case TradeTick():
+                self._moved = True
                 self._trades.append(frames.trade_value(message))
                 self._widen(message.price)
                 self._at_edges.take(message)
@@ -139,43 +116,56 @@ class Tape:
                     series, series.add(message.price, at_ms=now_ms, quantity=message.quantity, trades=1)
                 ), None
             case BookSnapshot():
-                if self._book is None or message.sequence > self._book.sequence:
-                    self._book = message
+                self._take_book(message)
+            case CandleUpdate():
+                return self._take_told(message), None
             case FundingUpdate():
                 return [], self.take_funding(message)
+            case FundingApplied():
+                return [], message
         return [], None
 
-    def take_funding(self, update: FundingUpdate) -> AppliedFunding | None:
+    def take_funding(self, update: FundingUpdate) -> FundingApplied | None:
         """Note what applies next; if that is a later hour than before, the earlier one's rate was applied."""
         before, self.funding, self._funding_is_new = self.funding, update, True
-        if before is None or before.next_at >= update.next_at:
+        if self._told_kinds or before is None or before.next_at >= update.next_at:
             return None
-        return AppliedFunding(self.symbol, before.rate, to_ms(before.next_at))
+        return FundingApplied(self.symbol, before.rate, before.next_at)
 
     def roll(self, now_ms: int) -> list[CandleUpdate]:
         """Close the minutes whose time is over."""
+        if self._told_minutes:
+            self.day.correct(self._told_minutes)
+            self._told_minutes = []
         return [update for series in self.series.values() for update in self._closed(series, series.roll(now_ms))]
 
     def queue(self, pipe: Any, *, now_ms: int) -> None:
-        """Add everything that is new to `pipe` (a pipeline of either client)."""
+        """Add everything that is new to `pipe` (a pipeline of either client), and the ticker with its present age."""
         quote = self.quote
         if quote is None:
             return
         self._queue_book(pipe)
         self._queue_trades(pipe)
-        sequence = self._book.sequence if self._book else 0
-        ring = self.extremes
-        pipe.hset(keys.extremes(self.symbol), str(ring.second % keys.EXTREMES_KEPT_S), ring.encoded(sequence))
         pipe.hset(keys.QUOTES, self.symbol, frames.quote_value(quote, self.funding))
         figures = self.day.figures(self.series[PriceKind.TRADES].minute)
-        pipe.publish(keys.stream(f"ticker:{self.symbol}"), frames.ticker(quote, self.funding, figures))
+        now = from_ms(now_ms)
+        age_ms, stale = live.age_ms_of(quote.at, now=now), live.is_stale(quote.at, now=now)
+        ticker = frames.ticker(quote, self.funding, figures, age_ms=age_ms, stale=stale)
+        pipe.publish(keys.stream(f"ticker:{self.symbol}"), ticker)
         if self._funding_is_new and self.funding:
             pipe.publish(keys.stream(f"funding:{self.symbol}"), frames.funding(self.funding, at=quote.at))
         if now_ms - self._candles_at_ms >= CANDLES_EVERY_MS:
             self._candles_at_ms = now_ms
             pipe.set(keys.stats(self.symbol), orjson.dumps(figures))
             self._queue_candles(pipe)
-        low, high = self._traded or (quote.last, quote.last)  # the tick goes last: its readers then look at the rest
+        if self._moved:
+            self._queue_tick(pipe, quote)
+
+    def _queue_tick(self, pipe: Any, quote: Quote) -> None:
+        """Extremes and tick; the tick goes last: its readers then look at the rest."""
+        sequence, ring = self._book.sequence if self._book else 0, self.extremes
+        pipe.hset(keys.extremes(self.symbol), str(ring.second % keys.EXTREMES_KEPT_S), ring.encoded(sequence))
+        low, high = self._traded or (quote.last, quote.last)
         edges = self._at_edges.between(low, high)
         pipe.publish(keys.TICKS, frames.tick(quote, sequence=sequence, low=low, high=high, spans=self._spans, **edges))
 
@@ -187,7 +177,7 @@ class Tape:
         self._traded = None
         self._spans = {}
         self._at_edges = EdgeVolumes()
-        self._funding_is_new = False
+        self._funding_is_new = self._moved = False
 
     def failed(self) -> None:
         """What was queued may not have arrived: readers of the deltas need the whole book."""
@@ -196,7 +186,7 @@ class Tape:
         self._candles_at_ms = 0
 
     def _take_quote(self, quote: Quote, *, now_ms: int) -> list[CandleUpdate]:
-        self.quote = quote
+        self.quote, self._moved = quote, True
         self._widen(quote.last)
         for name, price in (("mark", quote.mark), ("index", quote.index)):
             low, high = self._spans.get(name, (price, price))
@@ -209,6 +199,22 @@ class Tape:
             closed += self._closed(series, series.add(price, at_ms=now_ms))
         return closed
 
+    def _take_book(self, book: BookSnapshot) -> None:
+        """A newer one; after a silence readers get it whole, so that nobody goes on with what was."""
+        if self._book is not None:
+            if book.sequence <= self._book.sequence:
+                return
+            if live.is_stale(self._book.at, now=book.at):
+                self._published = None
+        self._book, self._moved = book, True
+
+    def _take_told(self, candle: CandleUpdate) -> list[CandleUpdate]:
+        """A closed minute of the venue's own history, which is to be stored as it is."""
+        if candle.kind == PriceKind.TRADES:
+            prices = (candle.open, candle.high, candle.low, candle.close)
+            self._told_minutes.append(Bar(to_ms(candle.open_time), *prices, candle.volume, candle.trades))
+        return [candle]
+
     def _widen(self, price: Decimal) -> None:
         low, high = self._traded or (price, price)
         self._traded = (min(low, price), max(high, price))
@@ -217,6 +223,8 @@ class Tape:
         if series.kind == PriceKind.TRADES:
             for minute in minutes:
                 self.day.add(minute)
+        if series.kind in self._told_kinds:
+            return []
         return [series.update_of(minute, timeframe=BASE, closed=True) for minute in minutes]
 
     def _queue_book(self, pipe: Any) -> None:

@@ -86,7 +86,16 @@ class FundingUpdate:
     next_at: datetime
 
 
-Message = Quote | BookSnapshot | BookDelta | TradeTick | CandleUpdate | FundingUpdate
+@dataclass(frozen=True, slots=True)
+class FundingApplied:
+    """A funding rate (as in `FundingUpdate`) whose time has come."""
+
+    symbol: str
+    rate: Decimal
+    at: datetime
+
+
+Message = Quote | BookSnapshot | BookDelta | TradeTick | CandleUpdate | FundingUpdate | FundingApplied
 
 
 @dataclass(frozen=True, slots=True)

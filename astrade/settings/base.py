@@ -250,6 +250,12 @@ EXTENDED_MAINNET_ORDERS_URL = env.str("EXTENDED_MAINNET_ORDERS_URL", default="")
 EXTENDED_MAINNET_STREAM_URL = env.str("EXTENDED_MAINNET_STREAM_URL", default="")
 EXTENDED_MAINNET_ONBOARDING_URL = env.str("EXTENDED_MAINNET_ONBOARDING_URL", default="")
 EXTENDED_REQUESTS_PER_MIN = env.int("EXTENDED_REQUESTS_PER_MIN", default=1_000)  # the venue's limit for our address
+BINANCE_NETWORK = env.str("BINANCE_NETWORK", default="testnet")
+# In the network's stead; streams and WebSocket API are at the same host unless named too.
+BINANCE_API_URL = env.str("BINANCE_API_URL", default="")
+BINANCE_STREAM_URL = env.str("BINANCE_STREAM_URL", default="")
+BINANCE_WS_API_URL = env.str("BINANCE_WS_API_URL", default="")
+BINANCE_WEIGHT_PER_MIN = env.int("BINANCE_WEIGHT_PER_MIN", default=6_000)  # the venue's limit for our address
 WITHDRAWAL_MIN = env.str("WITHDRAWAL_MIN", default="1")  # of a live account's currency
 WITHDRAWAL_DAILY_MAX = env.str("WITHDRAWAL_DAILY_MAX", default="100000")  # of a user on one network, by UTC days
 WITHDRAWAL_APPROVAL_ABOVE = env.str("WITHDRAWAL_APPROVAL_ABOVE", default="10000")  # a day's: beyond it staff approves
@@ -266,6 +272,9 @@ REPLAY_SPEED = env.int("REPLAY_SPEED", default=1)
 FEED_SEED = env.int("FEED_SEED", default=1)
 FEED_TICKS_PER_S = env.int("FEED_TICKS_PER_S", default=4)
 FEED_STALE_AFTER_S = env.float("FEED_STALE_AFTER_S", default=10.0)
+FEED_SILENT_AFTER_S = env.float("FEED_SILENT_AFTER_S", default=7.0)  # a venue's book that tells nothing is asked anew
+CANDLES_KEPT_DAYS = env.int("CANDLES_KEPT_DAYS", default=400)  # those shorter than an hour
+FUNDING_RATES_KEPT_DAYS = env.int("FUNDING_RATES_KEPT_DAYS", default=800)
 MATCHER_SHARDS = env.int("MATCHER_SHARDS", default=1)  # parts of the markets that processes can share
 MATCHER_THREADS = env.int("MATCHER_THREADS", default=4)
 MARGIN_WATCH_SHARDS = env.int("MARGIN_WATCH_SHARDS", default=1)  # watchers that share the accounts

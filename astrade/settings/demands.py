@@ -17,9 +17,17 @@ VENUE_URLS = (
     "EXTENDED_API_URL",
     "EXTENDED_EXCHANGE_BASE_URL",
     *(f"EXTENDED_{network}_{end}_URL" for network in ("TESTNET", "MAINNET") for end in VENUE_ENDS),
+    "BINANCE_API_URL",
+    "BINANCE_STREAM_URL",
+    "BINANCE_WS_API_URL",
 )
-TESTNET_HOST_PART = "sepolia"
-MAINNET_HOST = "api.starknet.extended.exchange"
+TESTNET_HOST_PARTS = ("sepolia", "testnet")
+MAINNET_HOSTS = (
+    "api.starknet.extended.exchange",
+    "api.binance.com",
+    "stream.binance.com",
+    "ws-api.binance.com",
+)
 NETWORKS = ("mainnet", "testnet")
 
 
@@ -112,21 +120,22 @@ def _venues(environment: Environment) -> Iterator[str]:
             yield f"{name} must begin with https:// or wss://"
         if url and is_of_the_other_network(url, network=_network_of(name, environment)):
             yield f"{name} is an address of the other network: testnet and mainnet never mix"
-    if (network := environment.get("STARKNET_NETWORK", "testnet")) not in NETWORKS:
-        yield f"STARKNET_NETWORK is {network}: one of {', '.join(NETWORKS)}"
+    for name in ("STARKNET_NETWORK", "BINANCE_NETWORK"):
+        if (network := environment.get(name, "testnet")) not in NETWORKS:
+            yield f"{name} is {network}: one of {', '.join(NETWORKS)}"
 
 
 def _network_of(name: str, environment: Environment) -> str:
     """The network whose address a setting holds."""
     if name.startswith(("EXTENDED_TESTNET_", "EXTENDED_MAINNET_")):
         return name.split("_")[1].lower()
-    return environment.get("STARKNET_NETWORK", "testnet")
+    return environment.get("BINANCE_NETWORK" if name.startswith("BINANCE_") else "STARKNET_NETWORK", "testnet")
 
 
 def is_of_the_other_network(url: str, *, network: str) -> bool:
-    """Whether an address of Extended is known to be another network's than `network`."""
+    """Whether a venue's address is known to be another network's than `network`."""
     host = (urlsplit(url).hostname or "").rstrip(".")
-    return TESTNET_HOST_PART in host if network == "mainnet" else host == MAINNET_HOST
+    return any(part in host for part in TESTNET_HOST_PARTS) if network == "mainnet" else host in MAINNET_HOSTS
 
 
 def is_emulator(url: str) -> bool:

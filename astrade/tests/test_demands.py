@@ -59,6 +59,13 @@ def test_a_weak_secret_is_refused_without_being_shown(secret: str) -> None:
         ({"DEBUG": "true"}, "DEBUG is on"),
         ({"DATABASE_URL": "sqlite:///./astratrade.db"}, "DATABASE_URL must begin with postgresql://"),
         ({"REDIS_URL": "memory://"}, "REDIS_URL must begin with rediss://"),
+        ({"BINANCE_API_URL": "http://127.0.0.1:8700"}, "BINANCE_API_URL points to this machine"),
+        ({"BINANCE_API_URL": "https://api.binance.com"}, "BINANCE_API_URL is an address of the other network"),
+        (
+            {"BINANCE_NETWORK": "mainnet", "BINANCE_STREAM_URL": "wss://stream.testnet.binance.vision"},
+            "BINANCE_STREAM_URL is an address of the other network",
+        ),
+        ({"BINANCE_NETWORK": "demo"}, "BINANCE_NETWORK is demo"),
         ({"ALLOWED_HOSTS": "api.astrade.io,*"}, "ALLOWED_HOSTS has '*'"),
         ({"CORS_ALLOWED_ORIGINS": "*"}, "CORS_ALLOWED_ORIGINS has '*'"),
         ({"ALGORITHM": "none"}, "ALGORITHM is none"),

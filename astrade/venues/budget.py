@@ -2,7 +2,8 @@
 
     budget = Budget("api.starknet.extended.exchange", per_minute=1_000)
     budget.take(Cost.ORDER, owner=7)        before each call; raises Throttled, and then nothing may be sent
-    budget.pause(retry_after_s)             after the venue's 429: nobody sends until it is over
+    budget.pause(retry_after_s)             after the venue's 429 or ban: nobody sends until it is over
+    await budget.note_async(used)           what the venue says is used up in this minute, by whomever
 
 A token bucket, taken from by one script, so that no two processes spend the same token. What it holds and what flows
 in within a minute are together `SHARE` of the limit: no minute, wherever it begins, has more calls.
@@ -43,7 +44,7 @@ LOCAL_PER_S, LOCAL_MOST = 2, 10  # of one process while Redis is away
 TAKE = """
 local state = redis.call('HMGET', KEYS[1], 'level', 'at', 'paid', 'paused')
 local now, capacity, flow = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local reserve, owner = tonumber(ARGV[4]), ARGV[5]
+local reserve, owner, weight = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[7])
 local level, at = tonumber(state[1] or capacity), tonumber(state[2] or now)
 local paid, paused = tonumber(state[3] or 0), tonumber(state[4] or 0)
 if now < paused then return paused - now end
@@ -54,10 +55,10 @@ paid = paid + passed * flow / owners
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.17g', paid))
 local held = math.max(0, tonumber(redis.call('ZSCORE', KEYS[2], owner) or paid) - paid)
 local left = level - reserve
-local short = math.max(1 - left, held + 1 - math.max(1, (left + held) / 2))
+local short = math.max(weight - left, held + weight - math.max(weight, (left + held) / 2))
 if short <= 0 then
-    level = level - 1
-    redis.call('ZADD', KEYS[2], string.format('%.17g', paid + held + 1), owner)
+    level = level - weight
+    redis.call('ZADD', KEYS[2], string.format('%.17g', paid + held + weight), owner)
 end
 redis.call('HSET', KEYS[1], 'level', string.format('%.17g', level), 'at', string.format('%d', math.max(at, now)),
     'paid', string.format('%.17g', paid))
@@ -72,6 +73,11 @@ local level = math.min(tonumber(state[1] or ARGV[2]), tonumber(ARGV[2]))
 local ends = math.max(tonumber(state[2] or 0), tonumber(ARGV[1]))
 redis.call('HSET', KEYS[1], 'level', string.format('%.17g', level), 'paused', string.format('%d', ends))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 0
+"""
+NOTE = """
+local level = redis.call('HGET', KEYS[1], 'level')
+if level and tonumber(level) > tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'level', ARGV[1]) end
 return 0
 """
 
@@ -92,24 +98,25 @@ class Budget:
     """See the module's first lines; safe for threads. `per_minute` is the venue's own limit."""
 
     def __init__(self, host: str, *, per_minute: int, clock: Clock = system_clock) -> None:
+        self._per_minute = per_minute
         self.capacity = max(1.0, per_minute * BURST)
         self._flow = per_minute * (SHARE - BURST) / MINUTE_MS
         self._keys = (f"venue:{{{host}}}:budget", f"venue:{{{host}}}:owners")
         self._clock = clock
         self._local = _Local(clock)
 
-    def take(self, cost: Cost, *, owner: int | None) -> None:
-        """Take one token. Raises Throttled with the seconds after which to ask again; nothing is taken then."""
+    def take(self, cost: Cost, *, owner: int | None, weight: int = 1) -> None:
+        """Take `weight` tokens. Raises Throttled with the seconds after which to ask again; nothing is taken then."""
         try:
-            wait_ms = _run(TAKE, 2, *self._keys, *self._terms(cost, owner))
+            wait_ms = _run(TAKE, 2, *self._keys, *self._terms(cost, owner, weight))
         except redis_errors:
             wait_ms = self._local.wait_ms(cost)
         _deny(wait_ms)
 
-    async def take_async(self, cost: Cost, *, owner: int | None) -> None:
+    async def take_async(self, cost: Cost, *, owner: int | None, weight: int = 1) -> None:
         """The same on an event loop."""
         try:
-            wait_ms = await _run_async(TAKE, 2, *self._keys, *self._terms(cost, owner))
+            wait_ms = await _run_async(TAKE, 2, *self._keys, *self._terms(cost, owner, weight))
         except redis_errors:
             wait_ms = self._local.wait_ms(cost)
         _deny(wait_ms)
@@ -128,14 +135,22 @@ class Budget:
         except redis_errors:
             return
 
-    def _terms(self, cost: Cost, owner: int | None) -> tuple[Any, ...]:
+    async def note_async(self, used: int) -> None:
+        """The venue counts `used` in the present minute; others behind our address may have a part in it. No more than
+        what that leaves of our share is taken."""
+        try:
+            await _run_async(NOTE, 1, self._keys[0], max(0.0, self._per_minute * SHARE - used))
+        except redis_errors:
+            return
+
+    def _terms(self, cost: Cost, owner: int | None, weight: int) -> tuple[Any, ...]:
         reserve = self.capacity * RESERVES[cost]
         name = NOBODY if owner is None else str(owner)
-        return to_ms(self._clock()), self.capacity, self._flow, reserve, name, KEPT_MS
+        return to_ms(self._clock()), self.capacity, self._flow, reserve, name, KEPT_MS, weight
 
     def _pause_terms(self, seconds: int) -> tuple[Any, ...]:
         ends_ms = to_ms(self._clock()) + seconds * 1_000
-        return ends_ms, self.capacity * RESERVES[Cost.READ] + 1, KEPT_MS
+        return ends_ms, self.capacity * RESERVES[Cost.READ] + 1, KEPT_MS + seconds * 1_000
 
 
 class _Local:
@@ -168,7 +183,7 @@ def _sha(script: str) -> str:
     return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
-_SHAS = {script: _sha(script) for script in (TAKE, PAUSE)}
+_SHAS = {script: _sha(script) for script in (TAKE, PAUSE, NOTE)}
 
 
 def _run(script: str, *arguments: Any) -> int:

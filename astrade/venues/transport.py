@@ -27,6 +27,8 @@ from astrade.venues.errors import TimedOut, Unavailable, Unknown, VenueError
 USER_AGENT = f"AsTrade/{settings.SPECTACULAR_SETTINGS['VERSION']}"
 HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}
 READ_TRIES = 3
+NOT_AUTHENTICATED, TOO_MANY = 401, 429
+THROTTLED_S = 5  # to wait after a 429 that names no time
 BACKOFF_S = 0.2  # before the second try at most, doubled before the next
 RETRY_AFTER_MAX_S = 600
 IDLE_S = 30.0  # how long a connection is kept
@@ -134,17 +136,18 @@ def wait_before(tries: int, failure: Unavailable, *, randomness: Randomness, lef
     return wait_s if wait_s < left_s else None
 
 
-def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> int | None:
-    """`Retry-After` in whole seconds, given as such or as an HTTP date; None where it says nothing of use."""
+def retry_after_s(headers: Mapping[str, str], *, now: datetime, most_s: int = RETRY_AFTER_MAX_S) -> int | None:
+    """`Retry-After` in whole seconds, `most_s` at most, given as such or as an HTTP date; None where it says nothing of
+    use."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdecimal():
-        return min(int(text[:6]), RETRY_AFTER_MAX_S)
+        return min(int(text[:6]), most_s)
     try:
         then = parsedate_to_datetime(text)
     except ValueError:
         return None
     seconds = -((now - then.replace(tzinfo=then.tzinfo or UTC)).total_seconds() // 1)
-    return min(max(0, int(seconds)), RETRY_AFTER_MAX_S)
+    return min(max(0, int(seconds)), most_s)
 
 
 @lru_cache(maxsize=256)

@@ -20,11 +20,13 @@ MICROSECONDS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a market goes on: its last known price, and the last sequence and trade id that were published."""
+    """Where a market goes on: its last known price, the last sequence and trade id that were published, and the begin
+    (ms) of the first minute that its venue's history is to be asked for."""
 
     price: Decimal
     sequence: int
     trade_id: int
+    history_ms: int = 0
 
 
 class Feed(Protocol):
@@ -33,7 +35,10 @@ class Feed(Protocol):
 
     name: str
     source: PriceSource
-    symbols: tuple[str, ...]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Which they are now; more or fewer later, where markets come and go."""
 
     def batches(self, stop: asyncio.Event) -> AsyncIterator[Sequence[Message]]:
         """Messages in order, until `stop` is set; a batch is published as one."""

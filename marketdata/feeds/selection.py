@@ -1,21 +1,38 @@
-"""Which feeds run: as the settings FEED, REPLAY, REPLAY_MAP and REPLAY_SPEED say, so that every market has prices."""
+"""Which feeds run: as the settings FEED, REPLAY, REPLAY_MAP and REPLAY_SPEED say, so that every market has prices.
+
+FEED=synthetic                 all are made up
+FEED=replay                    recorded ones are played, the others made up
+FEED=extended, binance, live   markets of the venue, or of both, come from there, the others are made up
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from astrade.venues.binance.profiles import profile_of_settings
+from astrade.venues.extended.profiles import Network, profile_of
 from marketdata.feeds.base import Start, SteppedFeed
+from marketdata.feeds.binance import BinanceFeed
+from marketdata.feeds.extended import ExtendedFeed
 from marketdata.feeds.library import parse_map, recordings_in
 from marketdata.feeds.recordings import Recording, UnreadableRecording
 from marketdata.feeds.replay import Played, ReplayFeed
 from marketdata.feeds.synthetic import SyntheticFeed
+from marketdata.feeds.venue import VenueFeed
+from marketdata.models import MarketStatus, PriceSource, Venue
 from marketdata.selectors import MarketInfo
 
-FeedName = Literal["synthetic", "replay"]
+FeedName = Literal["synthetic", "replay", "extended", "binance", "live"]
+LIVE_VENUES: Mapping[str, frozenset[str]] = {
+    "extended": frozenset({Venue.EXTENDED}),
+    "binance": frozenset({Venue.BINANCE}),
+    "live": frozenset({Venue.EXTENDED, Venue.BINANCE}),
+}
+NOT_PULLED = (MarketStatus.PRELISTED, MarketStatus.DELISTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +46,20 @@ class FeedOptions:
     mapping: Mapping[str, str]
     speed: int
 
+    @property
+    def venues(self) -> frozenset[str]:
+        """Those whose markets are live."""
+        return LIVE_VENUES.get(self.feed, frozenset())
+
+    @property
+    def made_source(self) -> PriceSource:
+        """Of prices that no venue tells."""
+        return PriceSource.REPLAY if self.feed == "replay" else PriceSource.SYNTHETIC
+
+    def is_pulled(self, market: MarketInfo) -> bool:
+        """Whether the market's prices are to be had: a live one's only while it is one."""
+        return market.venue not in self.venues or market.status not in NOT_PULLED
+
 
 def options_from_settings(
     *, feed: str | None = None, replay: str | None = None, mapping: str | None = None
@@ -36,8 +67,8 @@ def options_from_settings(
     """The settings' choice, or what a command was told instead; raises ImproperlyConfigured for what can't be."""
     chosen = feed or settings.FEED
     path = replay or settings.REPLAY
-    if chosen not in ("synthetic", "replay"):
-        raise ImproperlyConfigured(f"FEED={chosen!r}: expected synthetic or replay")
+    if chosen not in get_args(FeedName):
+        raise ImproperlyConfigured(f"FEED={chosen!r}: expected one of {', '.join(get_args(FeedName))}")
     if chosen == "replay" and not Path(path).exists():
         raise ImproperlyConfigured(f"REPLAY={path!r}: no such file or folder")
     if settings.REPLAY_SPEED < 1 or not 1 <= settings.FEED_TICKS_PER_S <= 50:
@@ -66,6 +97,16 @@ def load_recordings(options: FeedOptions, markets: Sequence[MarketInfo]) -> dict
         raise ImproperlyConfigured(f"REPLAY: {exc}") from exc
 
 
+def make_live_feeds(options: FeedOptions, **sources: Any) -> list[VenueFeed]:
+    """A feed for each venue whose markets are live; they follow no market yet. `sources` are those of `VenueFeed`."""
+    feeds: list[VenueFeed] = []
+    if Venue.EXTENDED in options.venues:
+        feeds.append(ExtendedFeed(profile_of(Network(settings.STARKNET_NETWORK)), **sources))
+    if Venue.BINANCE in options.venues:
+        feeds.append(BinanceFeed(profile_of_settings(), **sources))
+    return feeds
+
+
 def make_feeds(
     options: FeedOptions,
     markets: Sequence[MarketInfo],
@@ -74,7 +115,7 @@ def make_feeds(
     recordings: Mapping[str, Recording],
     anchors_us: Mapping[str, int],
 ) -> list[SteppedFeed]:
-    """The feeds that together serve every market: recorded ones are replayed, all others are made up."""
+    """The feeds that together serve these markets: recorded ones are replayed, all others are made up."""
     played = [
         Played(market, recordings[market.symbol], starts[market.symbol], anchors_us[market.symbol])
         for market in markets

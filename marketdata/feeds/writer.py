@@ -10,11 +10,10 @@ from typing import TypeVar
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from astrade.core.messages import CandleUpdate
+from astrade.core.messages import CandleUpdate, FundingApplied
 from astrade.core.metrics import gauge
 from marketdata.history import store_candles, store_funding
 from marketdata.models import PriceSource
-from marketdata.tape import AppliedFunding
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 1.0
@@ -42,7 +41,7 @@ class HistoryWriter:
         """Run `work` in the thread that owns the connection."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def add(self, candles: Sequence[CandleUpdate], applied: Sequence[AppliedFunding], *, source: PriceSource) -> None:
+    def add(self, candles: Sequence[CandleUpdate], applied: Sequence[FundingApplied], *, source: PriceSource) -> None:
         """Have these stored; returns at once."""
         if candles:
             self._backlog.append(lambda: self._store(candles, ids=self._ids, source=source))

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from astrade.core.messages import TradeTick
 from marketdata import keys
+from marketdata.edges import EdgeVolumes
 from marketdata.frames import Tick, decode_tick
-from marketdata.tape import EdgeVolumes, Tape
+from marketdata.tape import Tape
 from marketdata.tests.factories import quote_of
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)

@@ -1,5 +1,6 @@
 """Stored timeframes equal what brute force makes of the minutes, however often they are stored."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -7,11 +8,10 @@ from random import Random
 import pytest
 
 from astrade.core.clock import from_ms, to_ms
-from astrade.core.messages import CandleUpdate
+from astrade.core.messages import CandleUpdate, FundingApplied
 from marketdata import history
 from marketdata.models import Candle, FundingRate, PriceSource
 from marketdata.selectors import MarketInfo
-from marketdata.tape import AppliedFunding
 from marketdata.tests.factories import CandleFactory, market_info
 from marketdata.timeframes import MINUTE_MS, PART_OF, open_time_ms
 
@@ -117,8 +117,29 @@ def test_what_a_restart_needs_is_read_back() -> None:
 
 def test_a_funding_hour_is_kept_once() -> None:
     market = market_info()
-    applied = [AppliedFunding(market.symbol, Decimal("0.0001"), 0)]
+    applied = [FundingApplied(market.symbol, Decimal("0.0001"), from_ms(0))]
     for _ in range(2):
         history.store_funding(applied, ids={market.symbol: market.id}, source=PriceSource.LIVE)
 
     assert FundingRate.objects.get().rate == Decimal("0.0001")
+
+
+def test_a_venues_own_minute_replaces_what_was_made_up_and_no_import() -> None:
+    market = market_info(symbol="BTC-USD")
+    ids = {market.symbol: market.id}
+    for source, price, expected in (
+        (PriceSource.SYNTHETIC, 100, 100),
+        (PriceSource.LIVE, 50, 50),
+        (PriceSource.LIVE, 60, 60),
+    ):
+        prices = dict.fromkeys(("open", "high", "low", "close"), Decimal(price))
+        minute = replace(minutes_of(market, 1)[0], **prices, volume=Decimal(1), trades=0)  # type: ignore[arg-type]
+        history.store_candles([minute], ids=ids, source=source)
+        kept = Candle.objects.get(market_id=market.id, timeframe="1m")
+        assert (kept.open, kept.high, kept.low, kept.close, kept.source) == (*[expected] * 4, source)
+        hour = Candle.objects.get(market_id=market.id, timeframe="1h")
+        assert (hour.high, hour.source) == (expected, source)
+    Candle.objects.filter(market_id=market.id, timeframe="1m").update(source=PriceSource.IMPORT, close=60)
+    history.store_candles([minutes_of(market, 1)[0]], ids=ids, source=PriceSource.LIVE)
+    assert Candle.objects.get(market_id=market.id, timeframe="1m").close == 60
+    assert history.last_told_minutes() == {}

@@ -1,8 +1,10 @@
 """The feed process from start to restart, on real servers: prices, numbers and candles go on where they were left."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from marketdata.feeds.selection import FeedOptions, options_from_settings
 from marketdata.models import Candle
 from marketdata.tape import Tape
 from marketdata.tests.factories import MarketFactory, quote_of
+from marketdata.tests.test_feeds import info
 from marketdata.timeframes import MINUTE_MS, open_time_ms
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -113,7 +116,7 @@ def test_a_funding_rate_is_applied_when_its_hour_has_come() -> None:
     assert tape.take_funding(FundingUpdate("X", Decimal("0.1"), hour)) is None
     assert tape.take_funding(FundingUpdate("X", Decimal("0.2"), hour)) is None
     applied = tape.take_funding(FundingUpdate("X", Decimal("0.3"), hour + timedelta(hours=1)))
-    assert applied is not None and (applied.rate, applied.at_ms) == (Decimal("0.2"), to_ms(hour))
+    assert applied is not None and (applied.rate, applied.at) == (Decimal("0.2"), hour)
 
 
 async def test_a_recording_plays_on_its_market_and_others_are_made_up(tmp_path: Path) -> None:
@@ -168,6 +171,23 @@ def test_impossible_settings_are_refused(settings: Any, wrong: dict[str, Any]) -
         setattr(settings, name, value)
     with pytest.raises(ImproperlyConfigured):
         options_from_settings()
+
+
+@pytest.mark.parametrize(
+    ("feed", "venues"),
+    [
+        ("synthetic", set()),
+        ("extended", {"extended"}),
+        ("binance", {"binance"}),
+        ("live", {"extended", "binance"}),
+    ],
+)
+def test_a_live_feed_pulls_its_venues_markets_while_they_are_listed(feed: str, venues: set[str]) -> None:
+    options = options_from_settings(feed=feed)
+    assert options.venues == venues
+    for venue, status in product(("extended", "binance", "practice"), ("active", "halted", "prelisted", "delisted")):
+        is_wanted = venue not in venues or status in ("active", "halted")
+        assert options.is_pulled(replace(info(), venue=venue, status=status)) is is_wanted
 
 
 def test_the_streams_process_gets_one_runner(settings: Any, tmp_path: Path) -> None:

@@ -92,11 +92,13 @@ class Ticks(Published):
 
 
 def test_a_tick_tells_how_far_each_price_went_since_the_one_before() -> None:
-    """A spike of the mark between two ticks is not lost, and is told once."""
+    """A spike of the mark between two ticks is not lost, and is told once; without news there is no tick."""
     tape, pipe = Tape("X-USD"), Ticks()
     for mark, index, last in (("100", "50", "9"), ("130", "40", "7"), ("110", "45", "8")):
         tape.take(quote_of("X-USD", "10", mark=mark, index=index, last=last), now_ms=BEGIN_MS)
-    for arrives in (False, True, True):
+    for arrives, is_new in ((False, True), (True, True), (True, False), (True, True)):
+        if is_new:
+            tape.take(quote_of("X-USD", "10", mark="110", index="45", last="8"), now_ms=BEGIN_MS)
         tape.queue(pipe, now_ms=BEGIN_MS)
         (tape.sent if arrives else tape.failed)()
 

@@ -19,7 +19,8 @@ from astrade.venues.extended.aio import AsyncClient
 from astrade.venues.extended.calls import Access, Call
 from astrade.venues.extended.client import Client
 from astrade.venues.extended.profiles import Network, Profile
-from astrade.venues.extended.sending import clock_offset_ms, offset_at
+from astrade.venues.extended.sending import clock_offset_ms
+from astrade.venues.sending import offset_at
 
 NOBODY_LISTENS = Profile(network=Network.TESTNET, rest_url="http://127.0.0.1:1/api/v1")
 NO_SUCH_HOST = Profile(network=Network.TESTNET, rest_url="http://exchange.invalid/api/v1")

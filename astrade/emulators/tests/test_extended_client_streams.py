@@ -15,7 +15,7 @@ from astrade.emulators.tests.harness import BTC, Harness, running
 from astrade.venues.errors import Refused, StreamBroken, StreamGap, StreamSilent, Throttled, Unavailable
 from astrade.venues.extended.account_wire import Order
 from astrade.venues.extended.calls import Access
-from astrade.venues.extended.connection import Stream, Told, Watch
+from astrade.venues.extended.connection import Stream, Told
 from astrade.venues.extended.profiles import Network, Profile
 from astrade.venues.extended.public_wire import CandleType
 from astrade.venues.extended.stream import (
@@ -29,6 +29,7 @@ from astrade.venues.extended.stream import (
 )
 from astrade.venues.extended.stream_wire import AccountNews
 from astrade.venues.extended.wire import OrderStatus
+from astrade.venues.sockets import Watch
 
 T = TypeVar("T")
 ETH = "ETH-USD"

@@ -16,8 +16,8 @@ from astrade.venues.extended.wire import (
     TradeType,
     TriggerDirection,
     TriggerPriceType,
-    Wire,
 )
+from astrade.venues.wire import Wire
 
 
 class Client(Wire, frozen=True, kw_only=True):

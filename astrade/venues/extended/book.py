@@ -18,15 +18,19 @@ class LiveBook:
         self.market = market
         self.bids: dict[Decimal, Decimal] = {}
         self.asks: dict[Decimal, Decimal] = {}
+        self.best_bid: Decimal | None = None
+        self.best_ask: Decimal | None = None
         self.sequence: int | None = None
         self.at: datetime | None = None
 
     def apply(self, update: BookUpdate, *, sequence: int, ts_ms: int) -> None:
-        """Take one message, whose number the stream has checked.
+        """Take one message.
 
-        Raises StreamGap for a change to a book that is not there, StreamBroken for a crossed one: both want a new
-        connection, which begins with a snapshot.
+        Raises StreamGap for a number that doesn't follow and for a change to a book that is not there, StreamBroken for
+        a crossed one: all want a new connection, which begins with a snapshot.
         """
+        if self.sequence is not None and sequence != self.sequence + 1:
+            raise StreamGap("sequence_gap")
         if update.type is BookUpdateType.SNAPSHOT:
             self.bids.clear()
             self.asks.clear()
@@ -34,7 +38,8 @@ class LiveBook:
             raise StreamGap("delta_without_snapshot")
         _change(self.bids, update.bids)
         _change(self.asks, update.asks)
-        if self.bids and self.asks and max(self.bids) >= min(self.asks):
+        self.best_bid, self.best_ask = max(self.bids, default=None), min(self.asks, default=None)
+        if self.best_bid is not None and self.best_ask is not None and self.best_bid >= self.best_ask:
             raise StreamBroken("crossed_book")
         self.sequence, self.at = sequence, from_ms(ts_ms)
 

@@ -30,14 +30,14 @@ from astrade.venues.errors import (
     VenueError,
 )
 from astrade.venues.extended.profiles import Profile
-from astrade.venues.extended.refusals import DUPLICATE_ORDER, NOT_AUTHENTICATED, Reasons, reason_of
-from astrade.venues.extended.wire import Envelope, ErrorBody, Page, decode
-from astrade.venues.transport import Answer, Request, retry_after_s
+from astrade.venues.extended.refusals import DUPLICATE_ORDER, Reasons, reason_of
+from astrade.venues.extended.wire import Envelope, ErrorBody, Page
+from astrade.venues.transport import NOT_AUTHENTICATED, THROTTLED_S, TOO_MANY, Answer, Request, retry_after_s
+from astrade.venues.wire import decode
 
 T = TypeVar("T")
 OK = (200, 201, 204)
-NOT_FOUND, TOO_MANY = 404, 429
-THROTTLED_S = 5  # to wait after a 429 that names no time: none is documented (§4)
+NOT_FOUND = 404
 ABSENT = Envelope(status="OK")
 HEADERS: Mapping[str, str] = {"Accept": "application/json", "Content-Type": "application/json"}
 
@@ -76,6 +76,11 @@ class Call(Generic[T]):
     may_be_empty: bool = False  # whether a good answer without a body acknowledges it
     may_be_absent: bool = False  # whether the venue's 404 is an answer: no data
     reasons: Reasons = field(default_factory=dict)
+
+    @property
+    def weight(self) -> int:
+        """All calls count alike (§4)."""
+        return 1
 
     @property
     def is_write(self) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import httpx
 
 from astrade.venues.errors import Throttled, VenueError
-from astrade.venues.extended.calls import Access, Call, request_of
+from astrade.venues.extended.calls import Access, Call
 from astrade.venues.extended.profiles import Profile
 from astrade.venues.extended.sending import VENUE, Sending
 from astrade.venues.metrics import REQUEST_SECONDS
@@ -50,8 +50,8 @@ class Client(Sending):
         raise AssertionError("not reached")
 
     def _once(self, call: Call[T], access: Access | None, *, left_s: float) -> T:
-        request = request_of(call, self.profile, access)
-        self.budget.take(call.cost, owner=access.owner if access else None)
+        request = self.request_of(call, access)
+        self.budget.take(call.cost, owner=access.owner if access else None, weight=call.weight)
         sent = self._clock()
         try:
             with REQUEST_SECONDS.labels(VENUE, call.name).time():
@@ -59,7 +59,8 @@ class Client(Sending):
         except httpx.HTTPError as exc:
             raise failure_of(exc, is_write=call.is_write) from exc
         try:
-            return self.judge(call, answer, access=access, sent=sent)
+            answered: T = self.judge(call, answer, access=access, sent=sent)
+            return answered
         except Throttled as limited:
             self.budget.pause(limited.retry_after_s or 0)
             raise

@@ -21,7 +21,8 @@ from astrade.venues.extended.account_wire import Account
 from astrade.venues.extended.calls import Call, one
 from astrade.venues.extended.profiles import API_PATH, Profile
 from astrade.venues.extended.signing import Signature
-from astrade.venues.extended.wire import Envelope, Wire
+from astrade.venues.extended.wire import Envelope
+from astrade.venues.wire import Wire
 
 MAIN_ACCOUNT = 0
 REGISTER = "REGISTER"

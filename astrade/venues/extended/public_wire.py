@@ -5,7 +5,8 @@ from decimal import Decimal
 import msgspec
 
 from astrade.venues.extended.signing import L2Config
-from astrade.venues.extended.wire import Side, TradeType, Wire, WireEnum
+from astrade.venues.extended.wire import Side, TradeType
+from astrade.venues.wire import Wire, WireEnum
 
 
 class MarketStatus(WireEnum):

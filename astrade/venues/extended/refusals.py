@@ -25,6 +25,7 @@ from astrade.core.errors import (
     ValidationFailed,
 )
 from astrade.venues.errors import InvalidSignature, InvalidVenueCredentials, VenueError
+from astrade.venues.transport import NOT_AUTHENTICATED
 
 
 class VenueMaintenance(NotReady):
@@ -71,7 +72,6 @@ REASONS: Reasons = {
 }
 FUNDS_REASONS: Reasons = {1004: UnknownDestination, 1140: InsufficientWithdrawable}  # of calls that move funds
 DUPLICATE_ORDER = 1134
-NOT_AUTHENTICATED = 401
 
 
 def reason_of(venue_code: int | str | None, *, status: int, special: Reasons) -> type[AstradeError]:

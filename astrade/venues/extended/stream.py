@@ -11,16 +11,14 @@ and since nothing is replayed, with a look at what was missed.
 
 from urllib.parse import urlencode
 
-from astrade.core.randomness import Randomness
 from astrade.venues.extended.book import LiveBook
 from astrade.venues.extended.calls import Access, quoted
-from astrade.venues.extended.connection import Stream, Told, Watch, one_of
+from astrade.venues.extended.connection import Stream, Told, one_of
 from astrade.venues.extended.profiles import Profile
 from astrade.venues.extended.public_wire import Candle, CandleType, FundingRate, PublicTrade
 from astrade.venues.extended.stream_wire import AccountNews, BookUpdate, PriceUpdate, StreamEnvelope
-
-RECONNECT_S, RECONNECT_MOST_S = 1, 30
-_THOUSANDTHS = 1_000
+from astrade.venues.reconnecting import reconnect_wait_s as reconnect_wait_s
+from astrade.venues.sockets import Watch
 
 ACCOUNT = Watch()
 BOOK = Watch(message_s=75)  # a snapshot comes each minute, whatever happens
@@ -82,12 +80,6 @@ def candle_stream(
     """The running candle of a market."""
     path = f"/candles/{quoted(market)}/{type}?{urlencode({'interval': interval})}"
     return Stream(profile, path, one_of(list[Candle]), watch=watch)
-
-
-def reconnect_wait_s(failures: int, *, randomness: Randomness) -> float:
-    """How long to wait after that many failures in a row: 1 s, doubled up to 30 s, and up to half as much again."""
-    base: int = min(RECONNECT_S * 2 ** min(failures - 1, 10), RECONNECT_MOST_S)
-    return base * (1 + randomness.randrange(0, _THOUSANDTHS) / _THOUSANDTHS / 2)
 
 
 def _path(stream: str, market: str | None) -> str:

@@ -5,7 +5,8 @@ from decimal import Decimal
 import msgspec
 
 from astrade.venues.extended.account_wire import Balance, FundsMove, Order, Position, SpotBalance, Trade
-from astrade.venues.extended.wire import ErrorBody, Wire, WireEnum
+from astrade.venues.extended.wire import ErrorBody
+from astrade.venues.wire import Wire, WireEnum
 
 
 class StreamEnvelope(Wire, frozen=True, kw_only=True):

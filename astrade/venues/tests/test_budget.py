@@ -51,9 +51,9 @@ def takes(budget: Budget, cost: Cost = Cost.CANCEL, *, owner: int | None = 1, mo
     return most
 
 
-def is_taken(budget: Budget, cost: Cost = Cost.CANCEL, *, owner: int | None = 1) -> bool:
+def is_taken(budget: Budget, cost: Cost = Cost.CANCEL, *, owner: int | None = 1, weight: int = 1) -> bool:
     try:
-        budget.take(cost, owner=owner)
+        budget.take(cost, owner=owner, weight=weight)
     except Throttled:
         return False
     return True
@@ -197,3 +197,28 @@ async def test_without_redis_the_same_on_an_event_loop(no_redis: None, clock: Ma
         await budget.take_async(Cost.READ, owner=None)
     await budget.take_async(Cost.CANCEL, owner=None)
     await budget.pause_async(5)
+
+
+def test_a_call_takes_what_it_weighs(budget: Budget) -> None:
+    for owner in range(3):
+        assert is_taken(budget, owner=owner, weight=80)
+    assert not is_taken(budget, owner=4, weight=80) and is_taken(budget, owner=4, weight=60)
+
+
+async def test_what_the_venue_counts_leaves_no_more_than_the_rest(budget: Budget, clock: ManualClock) -> None:
+    assert is_taken(budget, owner=1)
+    await budget.note_async(100)  # far from the limit: nothing changes
+    assert is_taken(budget, owner=2, weight=200)
+    await budget.note_async(900)  # others use the same address: 95 % of the limit less that are left
+    assert is_taken(budget, owner=3, weight=50) and not is_taken(budget, owner=4)
+    clock.move(1)
+    assert is_taken(budget, owner=5)
+
+
+def test_a_long_ban_is_not_forgotten(budget: Budget) -> None:
+    budget.take(Cost.CANCEL, owner=1)
+    budget.pause(3 * 24 * 3_600)
+    assert sync_client().pttl(budget._keys[0]) > 3 * 24 * 3_600 * 1_000
+    with pytest.raises(Throttled) as banned:
+        budget.take(Cost.CANCEL, owner=1)
+    assert banned.value.retry_after_s == 3 * 24 * 3_600

@@ -13,8 +13,8 @@ from astrade.core.randomness import seeded
 from astrade.venues.errors import Throttled, TimedOut, Unavailable, Unknown
 from astrade.venues.extended import signing
 from astrade.venues.extended.profiles import Network, Profile, profile_of
-from astrade.venues.extended.stream import reconnect_wait_s
 from astrade.venues.offsets import ClockOffset
+from astrade.venues.reconnecting import reconnect_wait_s
 from astrade.venues.transport import (
     RETRY_AFTER_MAX_S,
     Request,
@@ -70,7 +70,7 @@ def test_waits_grow_and_end_with_the_tries_and_with_the_time() -> None:
 
 def test_reconnecting_waits_double_up_to_half_a_minute() -> None:
     dice = seeded(1)
-    for failures, base in ((1, 1), (2, 2), (3, 4), (5, 16), (6, 30), (60, 30)):
+    for failures, base in ((1, 1), (2, 2), (3, 4), (5, 16), (6, 20), (60, 20)):
         waits = [reconnect_wait_s(failures, randomness=dice) for _ in range(100)]
         assert base <= min(waits) and max(waits) <= base * 1.5 and max(waits) > min(waits)
 

@@ -14,7 +14,8 @@ from astrade.venues.extended.account_wire import Account, BridgeConfig, Operatio
 from astrade.venues.extended.book import LiveBook
 from astrade.venues.extended.public_wire import BookLevel, FundingRate, PublicTrade
 from astrade.venues.extended.stream_wire import BookUpdate
-from astrade.venues.extended.wire import OrderStatus, OrderType, PriceType, Side, TpslType, TriggerDirection, decode
+from astrade.venues.extended.wire import OrderStatus, OrderType, PriceType, Side, TpslType, TriggerDirection
+from astrade.venues.wire import decode
 
 ORDER: dict[str, Any] = {
     "id": 1791389621914243072,
