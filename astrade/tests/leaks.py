@@ -113,7 +113,8 @@ def monitored(surfaces: Surfaces) -> Iterator[None]:
     ready = threading.Event()
 
     def listen() -> None:
-        with Redis.from_url(settings.REDIS_URL) as listener, listener.monitor() as monitor:
+        patient = Redis.from_url(settings.REDIS_URL, socket_timeout=None)  # nothing may come for long
+        with patient as listener, listener.monitor() as monitor:
             ready.set()
             own = listener.connection_pool.connection_kwargs["db"]
             while END not in (heard := monitor.next_command())["command"]:

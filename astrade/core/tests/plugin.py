@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import hypothesis
 import psycopg
 import pytest
 from coverage import Coverage
@@ -25,6 +26,8 @@ OTHER_SESSIONS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 _running = contextlib.ExitStack()
+hypothesis.settings.register_profile("project", deadline=None)  # how long an example takes proves nothing
+hypothesis.settings.load_profile("project")
 
 
 @pytest.hookimpl(wrapper=True)
