@@ -155,8 +155,8 @@ def event_frames(account_id: int, *, after: int, limit: int = FRAMES_MAX) -> lis
 
 
 def orders_of(account_id: int) -> QuerySet[Order]:
-    """All orders of an account with their market, parent and plan."""
-    return Order.objects.filter(account_id=account_id).select_related("market", "parent", "plan")
+    """All orders of an account with their parent and plan; markets are known by id (`markets_by_id`)."""
+    return Order.objects.filter(account_id=account_id).select_related("parent", "plan")
 
 
 def slices_of(order: Order) -> list[Order]:
@@ -194,8 +194,8 @@ def past_orders(account_id: int) -> QuerySet[Order]:
 
 
 def fills_of(account_id: int) -> QuerySet[Fill]:
-    """An account's fills with order and market."""
-    return Fill.objects.filter(account_id=account_id).select_related("order", "market")
+    """An account's fills with their orders."""
+    return Fill.objects.filter(account_id=account_id).select_related("order")
 
 
 def entries_of(account_id: int) -> QuerySet[JournalEntry]:

@@ -125,7 +125,7 @@ def _placed_before(
     is_same = order.type == OrderType.MARKET and order.reduce_only and quantity in (None, order.quantity)
     if not is_same or (symbol and market_by_symbol(symbol).id != order.market_id):
         raise DuplicateClientOrderId(details={"client_order_id": client_order_id, "number": order.number})
-    body = order_body(order, account=owner.uuid, venue=owner.venue, symbol=order.market.symbol)
+    body = order_body(order, account=owner.uuid, venue=owner.venue, symbol=markets_by_id()[order.market_id].symbol)
     return Placed(body=body, replayed=True)
 
 

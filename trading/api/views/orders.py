@@ -13,7 +13,7 @@ from astrade.core.api.pagination import PageQuery, page
 from astrade.core.api.views import ok, shape
 from astrade.core.http import Answer
 from astrade.core.permissions import IsReader, caller_of
-from marketdata.selectors import market_by_symbol
+from marketdata.selectors import market_by_symbol, markets_by_id
 from trading import selectors
 from trading.api.forms import PENDING, CancelQuery, OrderForm, OrdersQuery, ReplaceForm, SideQuery
 from trading.api.prepared import PlaceOrderForm, signed_of
@@ -63,7 +63,8 @@ def source_of(request: Request) -> OrderSource:
 
 
 def _rows_to_bodies(rows: list[Order], account: UUID, venue: str) -> list[bodies.Body]:
-    return [bodies.order_body(row, account=account, venue=venue, symbol=row.market.symbol) for row in rows]
+    markets = markets_by_id()
+    return [bodies.order_body(row, account=account, venue=venue, symbol=markets[row.market_id].symbol) for row in rows]
 
 
 def _columns(asked: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +87,8 @@ def _orders_page(request: Request, account: TradingAccount, orders: QuerySet[Ord
 
 
 def _fill_bodies(rows: list[Fill]) -> list[bodies.Body]:
-    return [bodies.fill_body(row, order=row.order.uuid, symbol=row.market.symbol) for row in rows]
+    markets = markets_by_id()
+    return [bodies.fill_body(row, order=row.order.uuid, symbol=markets[row.market_id].symbol) for row in rows]
 
 
 class OrdersView(AccountView):
@@ -184,11 +186,12 @@ class OrderView(AccountView):
         order = selectors.orders_of(account.pk).filter(uuid=order_id).first()
         if order is None:
             raise errors.NotFound
-        detail = bodies.order_body(order, account=account.uuid, venue=account.venue, symbol=order.market.symbol)
+        symbol = markets_by_id()[order.market_id].symbol
+        detail = bodies.order_body(order, account=account.uuid, venue=account.venue, symbol=symbol)
         fills = selectors.fills_of_order(order)
         moves = order.transitions.order_by("id")
         detail["children"] = [bodies.slice_body(child) for child in selectors.slices_of(order)]
-        detail["fills"] = [bodies.fill_body(fill, order=fill.order.uuid, symbol=order.market.symbol) for fill in fills]
+        detail["fills"] = [bodies.fill_body(fill, order=fill.order.uuid, symbol=symbol) for fill in fills]
         detail["transitions"] = [
             {
                 "from": move.from_status,
