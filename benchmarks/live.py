@@ -93,9 +93,9 @@ class Stage:
         return f"http://127.0.0.1:{self.web.port}/api/v1"
 
 
-def await_until(done: Callable[[], bool], what: str) -> None:
-    """Look until something is so; raises RuntimeError after a minute."""
-    deadline = time.monotonic() + READY_WITHIN_S
+def await_until(done: Callable[[], bool], what: str, *, within_s: float = READY_WITHIN_S) -> None:
+    """Look until something is so; raises RuntimeError where it isn't in time."""
+    deadline = time.monotonic() + within_s
     while not done():
         if time.monotonic() > deadline:
             raise RuntimeError(f"{what} did not come")
@@ -170,9 +170,10 @@ def count_of(found: Stage, query: LiteralString) -> int:
 
 
 def await_books(found: Stage, *, accounts: int) -> None:
-    """Wait until so many live accounts have begun their books."""
+    """Wait until so many live accounts have begun their books, which takes some calls each of the venue's limit."""
     query: LiteralString = "SELECT count(*) FROM trading_tradingaccount WHERE opened_at IS NOT NULL"
-    await_until(lambda: count_of(found, query) >= accounts, "opened accounts")
+    within_s = READY_WITHIN_S + accounts
+    await_until(lambda: count_of(found, query) >= accounts, "opened accounts", within_s=within_s)
 
 
 async def offer(send: Callable[[int], Any], *, count: int, per_s: float) -> list[float]:
