@@ -95,9 +95,10 @@ smoke-live: $(VENV)/stamp-local  ## a first live trade of its demo user, at the 
 testnet-smoke: $(VENV)/stamp-local  ## the same with your own account at Extended's testnet; see docs/live.md
 	@exec $(PY) examples/first_live_trade.py --testnet
 
-sdk-check: $(VENV)/stamp-local .venv-sdk/stamp-$(SDK_HASH) .venv-binance-sdk/stamp-$(BINANCE_SDK_HASH)  ## Extended's official SDK, python-binance and ccxt against the emulators
+sdk-check: $(VENV)/stamp-local .venv-sdk/stamp-$(SDK_HASH) .venv-binance-sdk/stamp-$(BINANCE_SDK_HASH)  ## Extended's official SDK, python-binance and ccxt against the emulators and our own /api/v3
 	@.venv-sdk/bin/python -m astrade.emulators.tests.sdk_check $(abspath $(PY))
 	@.venv-binance-sdk/bin/python -m astrade.emulators.tests.binance_sdk_check $(abspath $(PY))
+	@.venv-binance-sdk/bin/python -m astrade.tests.binance_clients_check $(abspath $(PY))
 
 openapi: $(VENV)/stamp-local  ## writes docs/openapi.yaml
 	@$(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

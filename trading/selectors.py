@@ -174,6 +174,11 @@ def fills_of_order(order: Order) -> QuerySet[Fill]:
     return Fill.objects.filter(owned).select_related("order").order_by("id")
 
 
+def fills_by_order(order: UUID) -> QuerySet[Fill]:
+    """The fills of the order with this UUID, oldest first."""
+    return Fill.objects.filter(order__uuid=order).order_by("id")
+
+
 def order_by_ref(account: AccountRef, order: OrderRef) -> Order:
     """The row of an account's order, in one query; raises NotFound."""
     column, value = order.column_and_value()

@@ -1,6 +1,7 @@
 """The answers of the API: envelopes, encoded once when they are made.
 
 Answer(data, …)             a success; views call `core.api.views.ok`
+Refusal(error)              an error
 plain_error(error)          the envelope of an AstradeError (None: internal error)
 handler400, handler403, handler404, handler500      Django's error pages: an envelope on API paths, a page elsewhere
 is_api_path(path)           whether errors at this path are answered as JSON
@@ -57,11 +58,19 @@ class Answer(HttpResponse):
             self["Cache-Control"] = "no-store"
 
 
+class Refusal(HttpResponse):
+    """An error in its envelope; `error` is what it tells of, for those who tell it in another form."""
+
+    def __init__(self, error: errors.AstradeError) -> None:
+        content = encode(error_envelope(error.code, str(error), error.details))
+        super().__init__(content, status=error.status, content_type=JSON)
+        self.error = error
+
+
 def plain_error(error: errors.AstradeError | None) -> HttpResponse:
     """The error envelope, with `Retry-After` and `WWW-Authenticate` where they belong."""
     error = error or errors.AstradeError()
-    content = encode(error_envelope(error.code, str(error), error.details))
-    response = HttpResponse(content, status=error.status, content_type=JSON)
+    response = Refusal(error)
     if error.retry_after_s is not None:
         response["Retry-After"] = str(error.retry_after_s)
     if error.status == 401:

@@ -46,7 +46,7 @@ def is_on() -> bool:
 
 def is_cancel(method: str, path: str) -> bool:
     """Cancelling an order lowers risk and always works."""
-    return method == "DELETE" and ("/order" in path)
+    return method == "DELETE" and ("/order" in path or path.endswith("/openOrders"))
 
 
 def refusal(method: str, path: str) -> AstradeError | None:

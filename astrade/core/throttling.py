@@ -4,6 +4,7 @@
     hit(limit, identity)                count one and judge: `Verdict(limit, remaining, reset_s, admitted)`
     peek(limit, identity)               judge without counting
     forget(limit, identity)             start over, for example after a good sign-in
+    limit_of(caller)                    the one that counts a caller's requests
     check(request, caller, scope)       what `ApiView` does on each call: counts, notes the verdict for headers, raises
 
 Redis away: limits that protect credentials (`fails_open=False`) refuse, all others let through.
@@ -130,6 +131,11 @@ def refuse(verdict: Verdict) -> None:
         raise RateLimited(details={"limit": verdict.limit}, retry_after_s=verdict.reset_s)
 
 
+def limit_of(caller: Caller | None) -> Limit:
+    """What a caller may ask by their tier, or anybody by their address."""
+    return LIMITS["anonymous"] if caller is None else LIMITS.get(caller.tier, LIMITS["standard"])
+
+
 def check(request: Any, caller: Caller | None, scope: str | None = None) -> None:
     """Count the request under `scope`, else by user and tier, else by address; raises RateLimited.
 
@@ -137,9 +143,8 @@ def check(request: Any, caller: Caller | None, scope: str | None = None) -> None
     """
     if scope is not None:
         limit, identity = LIMITS[scope], rate_identity(request.client_address)
-    elif caller is not None:
-        limit, identity = LIMITS.get(caller.tier, LIMITS["standard"]), f"u{caller.user_id}"
     else:
-        limit, identity = LIMITS["anonymous"], rate_identity(request.client_address)
+        limit = limit_of(caller)
+        identity = rate_identity(request.client_address) if caller is None else f"u{caller.user_id}"
     request.rate_verdict = verdict = hit(limit, identity)
     refuse(verdict)

@@ -58,6 +58,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "astrade.core.middleware.StaticMiddleware",
     "astrade.core.middleware.OriginMiddleware",
+    "trading.api.binance.errors.RawErrors",  # around all that refuses
     "astrade.core.middleware.GateMiddleware",
     "astrade.core.middleware.PageCSPMiddleware",
     "astrade.core.middleware.PageSessionMiddleware",
@@ -190,7 +191,7 @@ CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/(?!admin)"
 CORS_ALLOW_HEADERS = [
     "accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match",
-    "x-2fa-code", "x-account-id", "x-api-key", "x-client-version", "x-request-id",
+    "x-2fa-code", "x-account-id", "x-api-key", "x-client-version", "x-mbx-apikey", "x-request-id",
 ]  # fmt: skip
 CORS_EXPOSE_HEADERS = [
     "etag", "idempotent-replayed", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset",

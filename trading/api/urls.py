@@ -1,5 +1,6 @@
 from django.urls import path
 
+from trading.api.binance import envelope as binance
 from trading.api.views import (
     accounts,
     dead_man_switch,
@@ -41,6 +42,12 @@ urlpatterns = [
     path("orders/<uuid:order_id>", orders.OrderView.as_view()),
     path("orders/<uuid:order_id>/pause", twap.PauseView.as_view()),
     path("orders/<uuid:order_id>/resume", twap.ResumeView.as_view()),
+    path("order", binance.OrderView.as_view()),
+    path("ticker/price", binance.PriceTickerView.as_view()),
+    path("ticker/24hr", binance.DayTickerView.as_view()),
+    path("klines", binance.KlinesView.as_view()),
+    path("depth", binance.DepthView.as_view()),
+    path("exchangeInfo", binance.ExchangeInfoView.as_view()),
     path("positions", positions.AllPositionsView.as_view()),
     path("portfolio/balance", accounts.PortfolioBalanceView.as_view()),
     path("portfolio/history", portfolio.HistoryView.as_view()),

@@ -103,6 +103,14 @@ DELETE /orders/{order}                       trade
 POST   /orders/{order}/pause                 trade
 POST   /orders/{order}/resume                trade
 GET    /trades                               read
+POST   /order                                trade
+GET    /order                                read
+DELETE /order                                trade
+GET    /ticker/price                         read
+GET    /ticker/24hr                          read
+GET    /klines                               read
+GET    /depth                                read
+GET    /exchangeInfo                         read
 GET    /positions                            read
 GET    /portfolio/balance                    read
 GET    /portfolio/history                    read
