@@ -10,7 +10,7 @@ from uuid import UUID
 
 from astrade.core.clock import to_ms
 from astrade.core.money import ZERO
-from marketdata.selectors import MarketInfo, market_by_symbol
+from marketdata.selectors import MarketInfo, market_by_symbol, markets_by_id
 from trading import selectors
 from trading.api.binance.symbols import CASH, Json, amount, listed_markets, spelling_of
 from trading.api.binance.words import ResponseType, side_word, status_word, time_in_force_word, type_word
@@ -106,7 +106,7 @@ def order_body(order: Shown) -> Json:
 
 def trade_body(fill: Fill) -> Json:
     """An execution of one's own, with order and market selected along."""
-    market = market_by_symbol(fill.market.symbol)
+    market = markets_by_id()[fill.market_id]
     return {
         "symbol": spelling_of(market) or market.symbol,
         "id": fill.number,

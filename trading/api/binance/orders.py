@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from astrade.core import errors
 from astrade.core.money import ZERO, floor_to_step
 from marketdata import live
-from marketdata.selectors import MarketInfo
+from marketdata.selectors import MarketInfo, markets_by_id
 from trading import selectors
 from trading.api.binance.bodies import Shown
 from trading.api.binance.errors import AbsentOrder, Code, ParameterFault, invalid, missing
@@ -209,5 +209,5 @@ def _window(rows: QuerySet[Any], sent: Parameters, *, since: str, at: str) -> Se
 
 def shown_order(order: Order, account: TradingAccount) -> Shown:
     """A row of `selectors.orders_of`."""
-    body = order_body(order, account=account.uuid, venue=account.venue, symbol=order.market.symbol)
+    body = order_body(order, account=account.uuid, venue=account.venue, symbol=markets_by_id()[order.market_id].symbol)
     return Shown(body=body, notional=order.filled_notional)
