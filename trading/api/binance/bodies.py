@@ -105,7 +105,7 @@ def order_body(order: Shown) -> Json:
 
 
 def trade_body(fill: Fill) -> Json:
-    """An execution of one's own, with order and market selected along."""
+    """An execution of one's own, with its order selected along."""
     market = markets_by_id()[fill.market_id]
     return {
         "symbol": spelling_of(market) or market.symbol,
