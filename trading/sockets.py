@@ -221,8 +221,12 @@ class AccountStream:
                 return
 
     async def _read_page(self) -> bool:
-        """Queue one page of events after `last`; whether that was all there is."""
-        after = self.last
+        """Queue one page of events after `last`; whether that was all there is.
+
+        What was heard of while it was read may be later than the page, so it is read again; what was heard of before
+        and isn't in it does not exist.
+        """
+        after, seen = self.last, self._seen
         page = await in_thread(selectors.event_frames, self.account_id, after=after, limit=PAGE)
         if self.last != after:
             return False  # the client asked for another place meanwhile
@@ -230,7 +234,8 @@ class AccountStream:
             if not self._outbox.put(Frame(payload)):
                 return True
             self.last = sequence
-        return len(page) < PAGE and (self.last >= self._seen or self.last == after)
+        nothing_came = self.last == after and self._seen == seen
+        return len(page) < PAGE and (self.last >= self._seen or nothing_came)
 
     def _go_live(self) -> None:
         self._live = True

@@ -1,11 +1,13 @@
 """A venue's feed on its own: what it brings, gathered; and waiting for something to become so."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+import pytest
 from prometheus_client import REGISTRY
 
 from astrade.core.clock import Clock, to_ms
@@ -17,6 +19,7 @@ from marketdata.timeframes import DAY_MS
 
 M = TypeVar("M", bound=Message)
 WITHIN_S = 10
+AT_FULL_SIZE = pytest.mark.skipif(not os.environ.get("CAMPAIGN"), reason="real sockets, real seconds: make campaign")
 LOOK_EVERY_S = 0.005
 
 

@@ -10,10 +10,12 @@ import pytest
 from astrade.core.messages import BookSnapshot, CandleUpdate, Quote, TradeTick
 from astrade.core.randomness import seeded
 from astrade.emulators.tests.binance_harness import BinanceHarness, running
-from astrade.tests.live.feeding import Gathered, Sleeps, gathering, sample, until
+from astrade.tests.live.feeding import AT_FULL_SIZE, Gathered, Sleeps, gathering, sample, until
 from astrade.venues.binance.profiles import Network, Profile
 from marketdata.feeds.binance import BinanceFeed
 from marketdata.feeds.rules import Rules
+
+pytestmark = AT_FULL_SIZE
 
 RESYNCS, STREAMS = "astrade_feed_resyncs_total", "astrade_feed_streams"
 

@@ -17,8 +17,10 @@ from astrade.emulators.serving import serve
 from astrade.emulators.tests.clocks import ManualClock
 from astrade.emulators.tests.extended_client import profile_at
 from astrade.emulators.tests.harness import BTC, Harness, running
-from astrade.tests.live.feeding import Gathered, Sleeps, gathering, sample, until
+from astrade.tests.live.feeding import AT_FULL_SIZE, Gathered, Sleeps, gathering, sample, until
 from marketdata.feeds.extended import ExtendedFeed
+
+pytestmark = AT_FULL_SIZE
 
 RESYNCS, STREAMS = "astrade_feed_resyncs_total", "astrade_feed_streams"
 

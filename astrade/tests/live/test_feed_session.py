@@ -16,7 +16,7 @@ from astrade.emulators.extended.exchange import Exchange
 from astrade.emulators.extended.server import served
 from astrade.emulators.tests.clocks import ManualClock
 from astrade.emulators.tests.harness import BTC
-from astrade.tests.live.feeding import Sleeps, sample, until
+from astrade.tests.live.feeding import AT_FULL_SIZE, Sleeps, sample, until
 from astrade.tests.venue import extended_at
 from marketdata import keys, live
 from marketdata.catalogue import LISTINGS
@@ -27,7 +27,7 @@ from marketdata.selectors import forget_markets
 from marketdata.services import change_status, list_market
 from marketdata.tests.factories import LISTED_AT
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), AT_FULL_SIZE]
 ETH, EUR = "ETH-USD", "EURUSD"
 LIVE = FeedOptions(feed="extended", seed=1, ticks_per_s=20, replay=None, mapping={}, speed=1)
 
